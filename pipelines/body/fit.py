@@ -1,0 +1,246 @@
+"""The fit: a parametric body under 2D landmarks, depth order, gravity, joint limits and the silhouette.
+
+Levenberg-Marquardt on about ninety numbers with exact derivatives (`fit_kinematics`). Order of work:
+1. start from the directions of the 3D landmarks, their lean removed (`fit_start`);
+2. pose and place; 3. pose, lengths and shape, from a grown-up's and from a child's proportions, the cheaper kept;
+4. every limb is tried mirrored in depth, the cheaper kept; 5. everything, with the silhouette as an upper bound.
+Every iteration is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.body.fit_evidence import Evidence
+from pipelines.body.fit_joints import Joints, joint_table
+from pipelines.body.fit_points import FitBody, Linearised
+from pipelines.body.fit_start import LIMBS, mirrored_limb, start_state
+from pipelines.body.fit_terms import (
+    Rows,
+    Scene,
+    State,
+    Term,
+    angle_prior,
+    ankles_level_in_depth,
+    camera_pitch,
+    depth_order,
+    hands_outside,
+    inside_mask,
+    reprojection,
+    scene,
+    shape_prior,
+    soles_on_ground,
+    straight_knees,
+    upright,
+    with_shape,
+)
+
+Array = NDArray[np.float64]
+
+ADULT = np.array([0.5, 0.67, 0.5, 0.5, 0.4, 0.5])
+CHILD = np.array([0.5, 0.34, 0.5, 0.5, 0.5, 0.5])
+SHAPE_SIGMA = np.array([0.25, 0.03, 0.15, 0.15, 0.1, 0.2])
+CHILD_SIGMA = np.array([0.25, 0.12, 0.15, 0.15, 0.2, 0.2])
+# upper_leg lower_leg trunk upper_arm lower_arm shoulder_width hip_width neck head
+LENGTH_SIGMA = np.array([0.06, 0.06, 0.06, 0.06, 0.06, 0.07, 0.05, 0.10, 0.05])
+
+TERM_NAMES = (
+    "landmarks", "depth order", "pose prior", "joint limits", "shape prior", "camera pitch", "upright",
+    "straight knees", "ankles", "soles on ground", "hands outside", "inside mask",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """iterations: in all, about. upright: 0..1 or None for the stance's own score. knees, mask: weights."""
+
+    iterations: int = 60
+    upright: float | None = None
+    knees: float = 1.0
+    mask: float = 1.0
+    pitch_sigma: float = np.radians(8.0)
+
+
+@dataclass
+class Fit:
+    """A finished fit. history: (costs by name, state) of every accepted iteration."""
+
+    state: State
+    near: Linearised
+    scene: Scene
+    costs: dict[str, float]
+    history: list[tuple[dict[str, float], State]] = field(default_factory=list)
+    child: bool = False
+    mirrored: tuple[str, ...] = ()
+
+
+Progress = Callable[[float, str], None]
+
+
+class Fitter:
+    """One photo's terms on one body."""
+
+    def __init__(self, body: FitBody, evidence: Evidence, settings: Settings, progress: Progress) -> None:
+        self.body, self.evidence, self.settings = body, evidence, settings
+        self.progress = progress
+        self.done = 0
+        self.history: list[tuple[dict[str, float], State]] = []
+
+    # -- terms --------------------------------------------------------------------------------------------------
+
+    def terms(self, joints: Joints, child: bool, mask: bool) -> list[Term]:
+        """The sum to minimise."""
+        e, s = self.evidence, self.settings
+        upright_weight = e.stance.upright if s.upright is None else s.upright
+        legs = e.stance.legs if s.upright is None else np.maximum(e.stance.legs, s.upright)
+        mean, sigma = (CHILD, CHILD_SIGMA) if child else (ADULT, SHAPE_SIGMA)
+        knee_targets = joints.straight + np.radians(3.0)
+        row = self.body.row
+        hands = np.array([row[f"{side}_{n}"] for side in ("left", "right") for n in ("wrist", "index", "little")])
+        found = [
+            reprojection(e.px, e.weights, e.K, e.sigma),
+            depth_order(e.depth_pairs, e.depth_differences, e.depth_weights),
+            angle_prior(joints.axes, joints.mean, joints.sigma, joints.low, joints.high),
+            shape_prior(mean, sigma, LENGTH_SIGMA),
+            camera_pitch(s.pitch_sigma),
+            soles_on_ground(e.stance.contact),
+            hands_outside(hands),
+        ]
+        if upright_weight > 0.02:
+            found.append(upright(upright_weight))
+        if (legs > 0.02).any() and s.knees > 0:
+            found.append(straight_knees(legs * s.knees, joints.axes, joints.knees, knee_targets))
+        both = e.stance.both_feet if s.upright is None else s.upright
+        if both > 0.02:
+            found.append(ankles_level_in_depth(both * float(legs.min())))
+        if mask and s.mask > 0:
+            found.append(inside_mask(e.outside, e.K, 0.02 * e.height_px, s.mask * 0.5, e.outside_scale))
+        return found
+
+    # -- optimiser ----------------------------------------------------------------------------------------------
+
+    def minimise(self, state: State, near: Linearised, terms: list[Term], free: NDArray[np.bool_], iterations: int,
+                 what: str) -> tuple[State, Scene, Rows]:  # fmt: skip
+        """Levenberg-Marquardt with Marquardt's diagonal; `free` (P,) are the columns that may move."""
+        current, rows = self.evaluate(state, near, terms)
+        damping = 1e-3
+        for _ in range(iterations):
+            self.progress(min(self.done / max(self.settings.iterations, 1), 1.0), what)
+            self.done += 1
+            r = np.concatenate(rows.residuals)
+            J = np.concatenate(rows.jacobians)[:, free]
+            H, g = J.T @ J, J.T @ r
+            diagonal = np.diag(H) + 1e-9
+            improved = False
+            for _ in range(4):
+                step = np.zeros(len(free))
+                step[free] = -np.linalg.solve(H + np.diag(damping * diagonal), g)
+                turn = np.abs(step[: 3 * len(state.theta)]).max()
+                step *= min(1.0, 0.6 / max(turn, 1e-9))
+                trial = state.stepped(step)
+                trial_scene, trial_rows = self.evaluate(trial, near, terms)
+                if trial_rows.cost < rows.cost:
+                    improved = True
+                    break
+                damping *= 6
+            if not improved:
+                break
+            gain = 1 - trial_rows.cost / max(rows.cost, 1e-12)
+            state, current, rows = trial, trial_scene, trial_rows
+            damping = max(damping / 4, 1e-6)
+            self.history.append((dict(rows.costs), state))
+            if gain < 2e-4:
+                break
+        return state, current, rows
+
+    def evaluate(self, state: State, near: Linearised, terms: list[Term]) -> tuple[Scene, Rows]:
+        """All rows at one state."""
+        at, rows = scene(self.body, near, state), Rows()
+        for term in terms:
+            term(at, rows)
+        return at, rows
+
+    def columns(self, shape: bool, pitch: bool) -> NDArray[np.bool_]:
+        """Which columns move: rotations and translation always."""
+        m = 3 * len(self.body.fold.bones)
+        return np.concatenate([np.ones(m + 3, bool), np.full(15, shape), np.full(1, pitch)])
+
+    def with_shape_freed(self, state: State, near: Linearised, child: bool, mask: bool, iterations: int, rounds: int,
+                         what: str) -> tuple[State, Linearised, Scene, Rows]:  # fmt: skip
+        """Rounds of full iterations, the shape expanded anew before each."""
+        for _ in range(rounds):
+            joints = joint_table(self.body.fold, near.bones)
+            terms = self.terms(joints, child, mask)
+            free = self.columns(shape=True, pitch=True)
+            state, _, _ = self.minimise(state, near, terms, free, iterations, what)
+            near = self.body.linearised(state.phenotypes, state.lengths)
+            state = with_shape(state, near)
+        at, rows = self.evaluate(state, near, self.terms(joint_table(self.body.fold, near.bones), child, mask))
+        return state, near, at, rows
+
+    # -- the whole ----------------------------------------------------------------------------------------------
+
+    def run(self, start: State | None = None) -> Fit:
+        """Fit from scratch, or from a state (after an edit)."""
+        e = self.evidence
+        n = max(self.settings.iterations // 6, 3)
+        if start is not None:
+            near = self.body.linearised(start.phenotypes, start.lengths)
+            child = start.phenotypes[1] < 0.6
+            state = start
+        else:
+            found = [self.from_proportions(child, n) for child in (False, True)]
+            # A child's proportions must explain clearly more than a grown-up's: grown-ups are the rule.
+            child = found[1][2].cost + 6.0 < found[0][2].cost
+            state, near, _ = found[int(child)]
+        mirrored: tuple[str, ...] = ()
+        if start is None:
+            state, near, mirrored = self.mirror_trials(state, near, child)
+        state, near, at, rows = self.with_shape_freed(state, near, child, True, n, 2, "silhouette")
+        joints = joint_table(self.body.fold, near.bones)
+        state, at, rows = self.minimise(
+            state, near, self.terms(joints, child, True), self.columns(False, True), n, "last touches"
+        )
+        del e
+        return Fit(state, near, at, dict(rows.costs), self.history, child, mirrored)
+
+    def from_proportions(self, child: bool, n: int) -> tuple[State, Linearised, Rows]:
+        """Stages 1 to 3 from a grown-up's or a child's shape."""
+        e = self.evidence
+        near = self.body.linearised(CHILD if child else ADULT, np.zeros(9))
+        state = start_state(self.body, near, e.world, e.px, e.weights, e.K)
+        joints = joint_table(self.body.fold, near.bones)
+        terms = self.terms(joints, child, False)
+        name = "a child's proportions" if child else "pose"
+        state, _, _ = self.minimise(state, near, terms, self.columns(False, False), n, name)
+        state, near, _, rows = self.with_shape_freed(state, near, child, False, n, 2, name)
+        return state, near, rows
+
+    def mirror_trials(self, state: State, near: Linearised, child: bool) -> tuple[State, Linearised, tuple[str, ...]]:
+        """Each limb mirrored in depth; kept where a few iterations from there end clearly cheaper."""
+        terms = self.terms(joint_table(self.body.fold, near.bones), child, False)
+        free = self.columns(False, False)
+        history, kept = self.history, []
+        self.history = []
+        state, _, best = self.minimise(state, near, terms, free, 4, "depth of the limbs")
+        for limb in LIMBS:
+            trial = mirrored_limb(self.body, near, state, limb)
+            trial, _, rows = self.minimise(trial, near, terms, free, 6, "depth of the limbs")
+            if rows.cost < best.cost - 2.0:
+                state, best = trial, rows
+                kept.append(limb)
+        self.history = [*history, (dict(best.costs), state)]
+        return state, near, tuple(kept)
+
+
+def fit_body(body: FitBody, evidence: Evidence, settings: Settings | None = None,
+             progress: Progress = lambda fraction, message: None, start: State | None = None) -> Fit:  # fmt: skip
+    """Fit `body` to the evidence of one photo. Deterministic. `progress` may raise to cancel."""
+    return Fitter(body, evidence, settings or Settings(), progress).run(start)
+
+
+__all__ = ["Fit", "Fitter", "Settings", "fit_body", "replace"]

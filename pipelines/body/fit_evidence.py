@@ -1,0 +1,109 @@
+"""What a photo says about a body, in the numbers a fit needs: pixels, depth order, stance, silhouette."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.body.fit_points import LANDMARK_NAMES
+from pipelines.body.fit_stance import Stance, read_stance
+from pipelines.body.fit_start import lean_of, without_lean
+from pipelines.records import Keypoints
+
+Array = NDArray[np.float64]
+ROW = {name: i for i, name in enumerate(LANDMARK_NAMES)}
+
+# BlazePose's 3D landmarks lean towards the camera, by 7 to 19 degrees for people who stand.
+USUAL_LEAN = np.radians(8.0)
+
+_LIMB_PAIRS = tuple(
+    (f"{side}_{a}", f"{side}_{b}")
+    for side in ("left", "right")
+    for a, b in (
+        ("shoulder", "elbow"), ("elbow", "wrist"), ("wrist", "index"), ("hip", "knee"), ("knee", "ankle"),
+        ("heel", "toe"), ("hip", "wrist"), ("shoulder", "wrist"),
+    )
+)  # fmt: skip
+_ACROSS_PAIRS = (
+    ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"), ("left_ear", "right_ear"),
+    ("left_ear", "nose"), ("right_ear", "nose"), ("left_knee", "right_knee"), ("left_ankle", "right_ankle"),
+    ("left_shoulder", "left_hip"), ("right_shoulder", "right_hip"),
+)  # fmt: skip
+
+# Spread of a landmark, percent of the person's height.
+_SIGMA = {"eye": 0.5, "nose": 0.5, "mouth": 0.6, "ear": 0.8, "shoulder": 0.8, "hip": 1.5, "elbow": 0.7, "wrist": 0.7,
+          "knee": 0.8, "ankle": 0.7, "heel": 0.9, "toe": 0.9, "little": 1.2, "index": 1.2, "thumb": 1.8}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """px (33, 2), weights (33,) 0..1, sigma (33,) px, world (33, 3) metres without the usual lean, K (3, 3),
+    height_px, depth_pairs (n, 2), depth_differences (n,), depth_weights (n,), stance, lean (radians, of the raw 3D
+    landmarks), outside: (h, w) px outside the silhouette on a grid of outside_scale cells per px."""
+
+    px: Array
+    weights: Array
+    sigma: Array
+    world: Array
+    K: Array
+    image_size: tuple[int, int]
+    height_px: float
+    depth_pairs: NDArray[np.int64]
+    depth_differences: Array
+    depth_weights: Array
+    stance: Stance
+    lean: float
+    outside: Array
+    outside_scale: float
+
+
+def person_height(alpha: NDArray, body: Array) -> float:
+    """The longer side of the silhouette's box, px; of the landmarks' box where there is no silhouette."""
+    ys, xs = np.nonzero(alpha > 0.5)
+    seen = body[body[:, 3] > 0.3] if (body[:, 3] > 0.3).any() else body
+    box = np.ptp(seen[:, :2], axis=0).max()
+    if len(ys) < 50:
+        return float(box * 1.08)
+    return float(max(np.ptp(ys), np.ptp(xs)) + 1)
+
+
+def read_evidence(keypoints: Keypoints, alpha: NDArray, K: Array, upright: float | None = None) -> Evidence:
+    """alpha (H, W); K (3, 3) px; upright: 0..1, or None to read it from the picture."""
+    body, world = keypoints.body.astype(np.float64), keypoints.world.astype(np.float64)
+    edited = keypoints.edited
+    height_px = person_height(alpha, body)
+    stance = read_stance(body, height_px)
+    sure = np.where(edited, 1.0, np.clip(body[:, 2], 0, 1) ** 2 * np.clip(body[:, 3], 0, 1))
+    weights = np.where(edited, 4.0, np.maximum(sure, 0.02))
+    names = [n.split("_")[1] if "_" in n else n for n in LANDMARK_NAMES]
+    sigma = np.array([_SIGMA[n] for n in names]) * 0.01 * height_px
+    lean = lean_of(world)
+    stands = stance.upright if upright is None else upright
+    world = without_lean(world, stands * lean + (1 - stands) * USUAL_LEAN)
+    pairs = np.array([[ROW[a], ROW[b]] for a, b in (*_LIMB_PAIRS, *_ACROSS_PAIRS)])
+    differences = world[pairs[:, 1], 2] - world[pairs[:, 0], 2]
+    depth_weights = np.minimum(sure[pairs[:, 0]], sure[pairs[:, 1]])
+    # On a straight, vertical leg the network's depth is lean and bent knee, not evidence.
+    for side, name in enumerate(("left", "right")):
+        for a, b in (("hip", "knee"), ("knee", "ankle")):
+            at = (pairs == (ROW[f"{name}_{a}"], ROW[f"{name}_{b}"])).all(1)
+            differences[at] *= 1 - 0.85 * stance.legs[side]
+    outside, scale = outside_distance(alpha)
+    return Evidence(body[:, :2].copy(), weights, sigma, world, np.asarray(K, np.float64),
+                    (alpha.shape[1], alpha.shape[0]), height_px, pairs, differences, depth_weights, stance, lean,
+                    outside, scale)  # fmt: skip
+
+
+def outside_distance(alpha: NDArray, longest: int = 384) -> tuple[Array, float]:
+    """Distance in photo px from the silhouette, 0 inside, on a small grid; and the grid's cells per px."""
+    scale = min(1.0, longest / max(alpha.shape))
+    size = (max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale)))
+    small = cv2.resize(np.asarray(alpha, np.float32), size, interpolation=cv2.INTER_AREA)
+    inside = small > 0.4
+    if not inside.any():
+        return np.zeros(small.shape), scale
+    distance = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 5)
+    return distance.astype(np.float64) / scale, scale

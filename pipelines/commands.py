@@ -1,0 +1,340 @@
+"""The command line: run, render, export, inspect, weights, doctor. (`serve` is added by app.py.)"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipelines.run import Executor, Run, branch_run, create_run, import_records
+from pipelines.step import Cancelled, MissingNeed, UserError
+from pipelines.store import Store
+from pipelines.systems import SYSTEMS, find_system
+
+EXIT_BAD_INPUT, EXIT_MISSING, EXIT_FAULT, EXIT_CANCELLED = 2, 3, 1, 130
+
+
+def default_root() -> Path:
+    """Where runs and artefacts are kept: HUMANSCOPE_HOME, else the user's cache folder."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("HUMANSCOPE_HOME") or Path(cache) / "humanscope")
+
+
+def add_commands(commands: Any) -> None:
+    """Declare the sub-commands on an argparse sub-parsers object."""
+    run = commands.add_parser("run", help="photo -> splats, mesh, body", epilog=_knob_help(),
+                              formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    run.add_argument("photo", nargs="?", type=Path, metavar="PHOTO", help="JPEG, PNG, WebP, BMP or TIFF of one person")
+    run.add_argument("--system", default=None, choices=sorted(SYSTEMS), help="default: projection")
+    run.add_argument("--out", type=Path, metavar="DIR", help="where the files go")
+    run.add_argument("--set", action="append", default=[], metavar="step.param=value", dest="settings")
+    run.add_argument("--seed", type=int, default=None)
+    run.add_argument("--until", metavar="STEP", help="stop after this step")
+    run.add_argument("--from", dest="base", metavar="RUN", help="go on from this run: its photo, parameters and edits")
+    run.add_argument("--replace", action="append", default=[], metavar="step=FILE", help="put a file in a step's place")
+    run.add_argument("--weights", action="append", default=[], metavar="ROLE=PATH")
+    run.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    run.set_defaults(handler=run_command)
+    render = commands.add_parser("render", help="a picture of a finished run (RGBA, transparent ground)")
+    render.add_argument("run", metavar="RUN")
+    render.add_argument("--what", choices=("splats", "mesh", "body"), default="splats")
+    render.add_argument("--view", choices=("photo",), help="the photo's own view, in the photo's proportions")
+    render.add_argument("--azimuth", type=float, default=0.0, help="degrees; 0 the photo's view, 90 from the person's left")
+    render.add_argument("--elevation", type=float, default=None, help="degrees above the horizon; default: the photo's pitch")
+    render.add_argument("--size", type=int, default=512, help="pixels of the longer side")
+    render.add_argument("--out", type=Path, required=True, metavar="FILE.png")
+    render.set_defaults(handler=render_command)
+    export = commands.add_parser("export", help="a finished run as a file")
+    export.add_argument("run", metavar="RUN")
+    export.add_argument("--format", required=True, metavar="FORMAT", help="ply splat spz glb obj npz viser html mp4 zip")
+    export.add_argument("--out", type=Path, required=True, metavar="FILE")
+    export.set_defaults(handler=export_command)
+    inspect = commands.add_parser("inspect", help="steps, states, seconds, memory, keys, warnings of a run")
+    inspect.add_argument("run", metavar="RUN")
+    inspect.set_defaults(handler=inspect_command)
+    weights = commands.add_parser("weights", help="known weight files: list, check PATH, fetch")
+    weights.add_argument("action", choices=("list", "check", "fetch"))
+    weights.add_argument("path", nargs="?", type=Path)
+    weights.set_defaults(handler=weights_command)
+    doctor = commands.add_parser("doctor", help="what this machine has and what is missing")
+    doctor.set_defaults(handler=doctor_command)
+    for parser in (run, render, export, inspect, weights, doctor):
+        parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+        parser.add_argument("--runs", type=Path, default=None, metavar="DIR", help="the store (default: HUMANSCOPE_HOME)")
+
+
+def _knob_help() -> str:
+    lines = ["parameters for --set (default, range, meaning):"]
+    for step in find_system("projection").steps:
+        for knob in step.knobs:
+            wanted = "|".join(knob.choices) if knob.choices else knob.wanted()
+            lines.append(f"  {step.name}.{knob.name} = {knob.default}  [{wanted}]  {knob.help}")
+    return "\n".join(lines).replace("%", "%%")
+
+
+def dispatch(arguments: argparse.Namespace) -> int:
+    """Run a command; errors become one sentence and an exit code."""
+    try:
+        return int(arguments.handler(arguments) or 0)
+    except MissingNeed as error:
+        return _refuse(arguments, error, EXIT_MISSING)
+    except UserError as error:
+        return _refuse(arguments, error, EXIT_BAD_INPUT)
+    except Cancelled as error:
+        return _refuse(arguments, error, EXIT_CANCELLED)
+    except BrokenPipeError:
+        return EXIT_FAULT
+    except Exception as error:
+        if os.environ.get("HUMANSCOPE_TRACEBACK"):
+            raise
+        fault = f"An unexpected fault ({type(error).__name__}: {error}). Set HUMANSCOPE_TRACEBACK=1 to see where."
+        return _refuse(arguments, UserError(fault), EXIT_FAULT)
+
+
+def _refuse(arguments: argparse.Namespace, error: Exception, code: int) -> int:
+    if getattr(arguments, "json", False):
+        print(json.dumps({"error": str(error), "exit": code}))
+    print(f"humanscope: {error}", file=sys.stderr)
+    return code
+
+
+def _say(arguments: argparse.Namespace, data: Any, text: str) -> None:
+    print(json.dumps(data, indent=1) if arguments.json else text)
+
+
+def _store(arguments: argparse.Namespace) -> Store:
+    return Store(arguments.runs or default_root())
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """`run`: see the module; the output folder appears when everything went well."""
+    from pipelines.output import OutFolder, deliver
+    from pipelines.terminal import ProgressLine
+
+    run, upload, store = _prepare(arguments)
+    out = OutFolder(arguments.out) if arguments.out else None
+    stop = {"asked": False}
+    old = signal.signal(signal.SIGINT, lambda *_: stop.update(asked=True))
+    try:
+        steps = run.recipe.steps
+        show = ProgressLine(len(steps)) if not arguments.json else (lambda event: None)
+        executor = Executor(run, store, upload, show, lambda: stop["asked"])
+        _apply_replacements(arguments, run, executor, store)
+        executor.execute(arguments.until)
+        files = deliver(run, store, out) if out else []
+        if out:
+            out.finish()
+    except BaseException:
+        if out:
+            out.abandon()
+            shutil.rmtree(run.folder, ignore_errors=True)
+        raise
+    finally:
+        signal.signal(signal.SIGINT, old)
+    store.evict()
+    where = str(arguments.out) if arguments.out else run.id
+    text = f"Done. {'Files in' if out else 'The run is'} {where}" + (f": {', '.join(files)}" if files else "")
+    _say(arguments, {**run.to_json(), "out": str(arguments.out) if out else None, "files": files}, text)
+    if out:
+        shutil.rmtree(run.folder, ignore_errors=True)
+    return 0
+
+
+def _prepare(arguments: argparse.Namespace) -> tuple[Run, Any, Store]:
+    """Check everything that can be checked before work, then make the run."""
+    from pipelines.devices import choose_device
+    from pipelines.output import find_run
+    from pipelines.photo import read_upload
+    from pipelines.records import Upload
+    from pipelines.weights import parse_choices
+
+    if arguments.photo is None and arguments.base is None:
+        raise UserError("No photo came; give one (python app.py run PHOTO) or go on from a run (--from RUN).")
+    root = arguments.runs or default_root()
+    base = find_run(arguments.base, root) if arguments.base else None
+    system = arguments.system or (base.system if base else "projection")
+    if base and system != base.system:
+        base_settings = {k: v for k, v in base.settings.items() if k in {s.name for s in find_system(system).steps}}
+    else:
+        base_settings = base.settings if base else {}
+    recipe = find_system(system)
+    settings = recipe.parse_settings(arguments.settings)
+    if arguments.until:
+        recipe.step(arguments.until)
+    for pair in arguments.replace:
+        _split_replacement(pair, recipe)
+    options = {"device": choose_device(arguments.device), "weights": parse_choices(arguments.weights)}
+    upload: Upload | None = read_upload(arguments.photo) if arguments.photo else None
+    if upload is not None:
+        _check_photo(upload, recipe, settings)
+    store = Store(root)
+    folder = store.root / "runs" / os.urandom(16).hex()
+    if base is None or upload is not None:
+        merged = {k: {**base_settings.get(k, {}), **settings.get(k, {})} for k in {*base_settings, *settings}}
+        assert upload is not None
+        seed = arguments.seed if arguments.seed is not None else (base.seed if base else 0)
+        return create_run(folder, upload, system, settings=merged, seed=seed, **options), upload, store
+    with store.hold() as hold:
+        import_records(base, store, hold)
+        for name in base.replaced:
+            store.add(base.record(name, store), hold)
+    if arguments.seed is not None:
+        options["seed"] = arguments.seed
+    if not arguments.weights:
+        options.pop("weights")
+    run = branch_run(folder, base, settings=settings, **options)
+    return run, None, store
+
+
+def _check_photo(upload: Any, recipe: Any, settings: dict[str, dict[str, Any]]) -> None:
+    """Decode once before anything is made, so that a bad photo leaves no folder behind."""
+    from pipelines.photo import decode
+
+    step = recipe.steps[0]
+    params = step.make_params(settings.get(step.name, {}))
+    decode(upload.data, getattr(params, "longest_side", 1280))
+
+
+def _split_replacement(pair: str, recipe: Any) -> tuple[Any, Path]:
+    name, equals, path = pair.partition("=")
+    if not equals or not path:
+        raise UserError(f"--replace came with '{pair}'; it needs step=FILE.")
+    if not Path(path).exists():
+        raise UserError(f"--replace {name} came with '{path}', and there is no such file; check the path.")
+    return recipe.step(name), Path(path)
+
+
+def _apply_replacements(arguments: argparse.Namespace, run: Run, executor: Executor, store: Store) -> None:
+    """Files from --replace become records; a mask needs the photo, so the photo step comes first."""
+    from pipelines.records import Cutout, Photo
+    from pipelines.replace import read_replacement
+
+    for pair in arguments.replace:
+        step, path = _split_replacement(pair, run.recipe)
+        photo = None
+        if step.output is Cutout:
+            executor.execute("photo")
+            record = run.record("photo", store)
+            assert isinstance(record, Photo)
+            photo = record
+        with store.hold() as hold:
+            content = store.add(read_replacement(step, path, photo), hold)
+        store.pin(run.id, [*run.replaced.values(), content])
+        run.replaced[step.name] = content
+        run.save()
+
+
+def render_command(arguments: argparse.Namespace) -> int:
+    """`render`: one RGBA picture."""
+    from pipelines.export.picture import longer_side, render_view, side_camera
+    from pipelines.output import find_run, open_bundle
+    from pipelines.records import write_image
+    from pipelines.store import writing
+
+    if not 16 <= arguments.size <= 8192:
+        raise UserError(f"--size came as {arguments.size}; it needs 16 to 8192 pixels.")
+    if arguments.elevation is not None and not -89 <= arguments.elevation <= 89:
+        raise UserError(f"--elevation came as {arguments.elevation:g}; it needs -89 to 89 degrees.")
+    store = _store(arguments)
+    bundle = open_bundle(find_run(arguments.run, store.root), store)
+    from pipelines.export.bundle import need
+
+    body = need(bundle, "body")
+    if arguments.view == "photo":
+        camera = longer_side(body.camera, arguments.size)
+    else:
+        camera = side_camera(body, arguments.azimuth, arguments.elevation, arguments.size)
+    picture = render_view(bundle, arguments.what, camera, arguments.size)
+    out = Path(os.path.abspath(arguments.out))
+    with writing(f"'{arguments.out}'"):
+        part = out.with_name(f".{out.stem}.part.png")
+        try:
+            write_image(part, picture)
+            os.replace(part, out)
+        finally:
+            part.unlink(missing_ok=True)
+    size = f"{camera.width} x {camera.height}"
+    _say(arguments, {"out": str(arguments.out), "camera": camera.to_json()}, f"Wrote {arguments.out} ({size} px).")
+    return 0
+
+
+def export_command(arguments: argparse.Namespace) -> int:
+    """`export`: one file in one format."""
+    from pipelines.export.table import export
+    from pipelines.output import find_run, open_bundle
+
+    store = _store(arguments)
+    bundle = open_bundle(find_run(arguments.run, store.root), store)
+    sentence = export(bundle, arguments.format, arguments.out)
+    _say(arguments, {"out": str(arguments.out), "format": arguments.format, "message": sentence}, sentence)
+    return 0
+
+
+def inspect_command(arguments: argparse.Namespace) -> int:
+    """`inspect`: the run's record as a table."""
+    from pipelines.output import find_run
+
+    run = find_run(arguments.run, arguments.runs or default_root())
+    lines = [f"run {run.id}  {run.system} ({run.preset})  seed {run.seed}  {run.device}  {run.state}  {run.photo_name}"]
+    lines.append(f"{'step':<12} {'state':<10} {'seconds':>8} {'peak MB':>8}  key")
+    for s in run.steps:
+        seconds = "" if s.seconds is None else f"{s.seconds:.2f}"
+        memory = "" if s.peak_rss_mb is None else f"{s.peak_rss_mb:.0f}"
+        lines.append(f"{s.name:<12} {s.state:<10} {seconds:>8} {memory:>8}  {(s.key or '')[:16]}")
+    lines += [f"! {w['step']}: {w['text']}" for w in run.warnings]
+    if run.message:
+        lines.append(f"✕ {run.message}")
+    _say(arguments, run.to_json(), "\n".join(lines))
+    return 0
+
+
+def weights_command(arguments: argparse.Namespace) -> int:
+    """`weights list | check PATH | fetch`."""
+    from pipelines.weights import KNOWN, Weights, check_file, guess_role
+
+    if arguments.action == "check":
+        if arguments.path is None:
+            raise UserError("weights check needs a PATH: the file or folder to look at.")
+        if not arguments.path.exists():
+            raise UserError(f"There is no file '{arguments.path}'; check the path.")
+        role = guess_role(arguments.path)
+        sentence = check_file(arguments.path, role)
+        _say(arguments, {"path": str(arguments.path), "role": role, "message": sentence}, sentence)
+        return 0
+    rows = []
+    for role, known in KNOWN.items():
+        try:
+            here = str(Weights().fingerprint(role))
+        except MissingNeed:
+            here = ""
+        rows.append({"role": role, "title": known.title, "here": bool(here), "fingerprint": here,
+                     "licence": known.licence, "source": known.source, "how_to_get": known.how_to_get})  # fmt: skip
+    if arguments.action == "fetch":
+        missing = [r for r in rows if not r["here"]]
+        text = "\n".join(f"{r['role']}: cannot be fetched for you. {r['how_to_get']}" for r in missing)
+        text = f"Everything that 'projection' needs is shipped; nothing was fetched.\n{text}".strip()
+        _say(arguments, {"fetched": [], "missing": missing}, text)
+        return 0
+    text = "\n".join(
+        f"{r['role']:<12} {'here   ' + str(r['fingerprint']) if r['here'] else 'missing':<24} {r['licence']:<44} {r['title']}"
+        + ("" if r["here"] else f"\n{'':<12} {r['how_to_get']}")
+        for r in rows
+    )
+    _say(arguments, rows, text)
+    return 0
+
+
+def doctor_command(arguments: argparse.Namespace) -> int:
+    """`doctor`: exit code 0 when `projection` can run here."""
+    from pipelines.doctor import examine
+
+    findings = examine(arguments.runs or default_root())
+    marks = {"ok": "✓", "optional": "○", "missing": "✕"}
+    text = "\n".join(f"{marks[f['state']]} {f['name']:<18} {f['text']}" for f in findings)
+    _say(arguments, findings, text)
+    return EXIT_MISSING if any(f["state"] == "missing" for f in findings) else 0

@@ -1,0 +1,245 @@
+"""Colours for a mesh's texture, from pictures: the photo first, other views where it sees nothing.
+
+Each texel is a point with a normal. A picture gives it a colour where the mesh's own depth says that the point is
+visible there, with a weight that falls with the angle between normal and ray and towards the picture's outline and
+depth edges (`Picture.feather` pixels), so that sources meet without a seam. Sources are laid one over the other in
+the order of `bake`; inside a group of views the weights are averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from pipelines.geometry.cameras import Camera
+from pipelines.geometry.mesh_raster import interpolate, rasterise_mesh, vertex_normals
+from pipelines.geometry.unwrap import Atlas, uv_image
+
+Floats = NDArray[np.float32]
+
+SEEN, GRAZING, GENERATED = 0, 1, 2  # the codes of records.SEEN_NAMES
+GRAZING_ANGLE = 70.0  # degrees between normal and ray beyond which a surface is only grazed
+_TOLERANCE = 0.006  # metres by which a visible point may lie behind the depth picture
+_EDGE = 0.03  # metres between neighbouring pixels that make a depth edge
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the mesh from one camera.
+
+    rgb: (H, W, 3) 0..1. alpha: (H, W) 0..1, the person. last: it shows the surface farthest from the camera (the back
+    of a two-layer photo). feather: pixels inside the outline and beside depth edges over which trust rises to full.
+    sharpness: power of the cosine in the weight; 0 trusts all angles alike until they graze.
+    """
+
+    rgb: NDArray[np.floating]
+    alpha: NDArray[np.floating]
+    camera: Camera
+    last: bool = False
+    feather: float = 3.0
+    sharpness: float = 0.0
+    _seen: dict = field(default_factory=dict, repr=False, compare=False)
+
+    def see(self, vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> tuple[Floats, Floats]:
+        """Depth of the mesh (H, W) in this camera, 0 outside, and the trust (H, W) 0..1; computed once."""
+        if "depth" not in self._seen:
+            depth = rasterise_mesh(vertices, faces, self.camera, last=self.last).depth
+            self._seen["depth"], self._seen["trust"] = depth, _trust(depth, self.alpha, self.feather)
+        return self._seen["depth"], self._seen["trust"]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Places on the surface with what the sources need: position (n, 3) metres, normal (n, 3) unit, and the size of a
+    texel (n,) in metres (0: as sharp as the picture is)."""
+
+    position: NDArray[np.floating]
+    normal: NDArray[np.floating]
+    texel: NDArray[np.floating]
+
+
+def bake(
+    atlas: Atlas,
+    vertices: NDArray[np.floating],
+    faces: NDArray[np.integer],
+    layers: Sequence[Sequence[Picture]],
+    cloud: tuple[NDArray[np.floating], NDArray[np.floating]],
+    size: int,
+) -> Floats:
+    """Texture (size, size, 3) 0..1 of the unwrapped mesh, row 0 at the top.
+
+    vertices (V, 3), faces (F, 3): the welded mesh that `atlas` was made from. layers: groups of pictures, the most
+    trusted group first. cloud: points (N, 3) and colours (N, 3) that give the rest its nearest colour. Texels outside
+    all charts take the nearest chart's colour, so that filtering and mipmaps bleed nothing in.
+    """
+    normals = vertex_normals(vertices, faces)
+    image = uv_image(atlas.uv, atlas.faces, size)
+    copies = np.concatenate([vertices[atlas.vertex], normals[atlas.vertex]], 1)
+    values = interpolate(image, atlas.faces, copies)[image.mask]
+    length = np.linalg.norm(values[:, 3:], axis=1, keepdims=True)
+    texel = _texel_size(atlas, np.asarray(vertices, np.float64), size)[image.face_id[image.mask]]
+    points = Points(values[:, :3], values[:, 3:] / np.maximum(length, 1e-9), texel)
+    texture = np.zeros((size, size, 3), np.float32)
+    texture[image.mask] = blend(points, vertices, faces, layers, cloud)
+    return dilate(texture, image.mask)
+
+
+def blend(
+    points: Points,
+    vertices: NDArray[np.floating],
+    faces: NDArray[np.integer],
+    layers: Sequence[Sequence[Picture]],
+    cloud: tuple[NDArray[np.floating], NDArray[np.floating]],
+) -> Floats:
+    """(n, 3) colours of points on the mesh: each group covers what the groups before it left open."""
+    colour = np.zeros((len(points.position), 3), np.float32)
+    left = np.ones(len(points.position), np.float32)
+    for group in layers:
+        open_ = np.nonzero(left > 1e-3)[0]
+        part = Points(points.position[open_], points.normal[open_], points.texel[open_])
+        total, mixed = np.zeros(len(open_), np.float32), np.zeros((len(open_), 3), np.float32)
+        strongest = np.zeros(len(open_), np.float32)
+        for picture in group:
+            weight, trust, rgb = look_up(picture, part, vertices, faces)
+            total += weight
+            mixed += weight[:, None] * rgb
+            np.maximum(strongest, trust, out=strongest)
+        cover = left[open_] * strongest
+        colour[open_] += cover[:, None] * mixed / np.maximum(total, 1e-9)[:, None]
+        left[open_] -= cover
+    rest = np.nonzero(left > 1e-3)[0]
+    if len(rest):
+        near = cKDTree(cloud[0]).query(points.position[rest])[1]
+        colour[rest] += left[rest, None] * cloud[1][near].astype(np.float32)
+    return np.clip(colour, 0.0, 1.0)
+
+
+def look_up(
+    picture: Picture, points: Points, vertices: NDArray[np.floating], faces: NDArray[np.integer]
+) -> tuple[Floats, Floats, Floats]:
+    """Weight (n,), trust (n,) 0..1 and colour (n, 3) that a picture gives to points; 0 where it does not see them."""
+    weight = np.zeros(len(points.position), np.float32)
+    trust, rgb = weight.copy(), np.zeros((len(weight), 3), np.float32)
+    depth, confidence = picture.see(vertices, faces)
+    pixels, cosine, visible = visibility(points.position, points.normal, picture.camera, depth, picture.last)
+    at = np.nonzero(visible & (cosine > 0.05))[0]
+    if len(at):
+        facing = cosine[at]
+        sure = _sample(confidence, pixels[at])[:, 0]
+        trust[at] = sure * _smoothstep(facing, 0.1, 0.4)
+        weight[at] = trust[at] * facing**picture.sharpness
+        footprint = points.texel[at] * picture.camera.K[0, 0] / picture.camera.to_camera(points.position[at])[:, 2]
+        rgb[at] = _sample_filtered(picture.rgb, pixels[at], footprint)
+    return weight, trust, rgb
+
+
+def visibility(
+    position: NDArray[np.floating], normal: NDArray[np.floating], camera: Camera, depth: Floats, last: bool = False
+) -> tuple[NDArray[np.float64], Floats, NDArray[np.bool_]]:
+    """Points (n, 3) with normals (n, 3) against the mesh's own depth (H, W) -> pixels (n, 2), cosine between normal
+    and the ray back to the camera (negated for `last`), and whether the point is what the camera sees (n,)."""
+    pixels, z = camera.project(position)
+    ray = camera.position - position
+    cosine = np.einsum("ij,ij->i", normal, ray) / np.maximum(np.linalg.norm(ray, axis=1), 1e-9)
+    if last:
+        cosine = -cosine
+    column, row = np.floor(np.nan_to_num(pixels, nan=-1.0)).clip(-1, 1e6).astype(np.int64).T
+    inside = (z > 0) & (column >= 0) & (row >= 0) & (column < camera.width) & (row < camera.height)
+    there = np.zeros(len(z))
+    there[inside] = depth[row[inside], column[inside]]
+    # Across half a pixel's diagonal a slope of this cosine changes its depth by so much.
+    steep = np.sqrt(np.maximum(1 - cosine**2, 0)) / np.maximum(np.abs(cosine), 0.1)
+    slack = _TOLERANCE + z / camera.K[0, 0] * steep
+    behind = there - z if last else z - there
+    return pixels, cosine.astype(np.float32), inside & (there > 0) & (behind < slack)
+
+
+def seen_codes(
+    vertices: NDArray[np.floating], faces: NDArray[np.integer], camera: Camera, alpha: NDArray[np.floating]
+) -> NDArray[np.uint8]:
+    """(V,) seen / grazing / generated: what the photo shows of each vertex of a welded mesh.
+
+    camera, alpha (H, W): the photo's. Grazing: visible, but more than `GRAZING_ANGLE` from the ray.
+    """
+    depth = rasterise_mesh(vertices, faces, camera).depth
+    normals = vertex_normals(vertices, faces)
+    pixels, cosine, visible = visibility(vertices, normals, camera, depth)
+    visible &= (cosine > 0) & (_sample(alpha.astype(np.float32), pixels)[:, 0] > 0.5)
+    sharp = cosine > np.cos(np.radians(GRAZING_ANGLE))
+    return np.where(visible, np.where(sharp, SEEN, GRAZING), GENERATED).astype(np.uint8)
+
+
+def dilate(texture: Floats, mask: NDArray[np.bool_]) -> Floats:
+    """Every texel outside `mask` takes the colour of the nearest one inside."""
+    if mask.all() or not mask.any():
+        return texture
+    _, label = cv2.distanceTransformWithLabels(
+        (~mask).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    # Labels number the zero pixels in the order in which they lie.
+    source = np.zeros(int(label.max()) + 1, np.int64)
+    source[label[mask]] = np.flatnonzero(mask)
+    return texture.reshape(-1, 3)[source[label]]
+
+
+def _trust(depth: Floats, alpha: NDArray[np.floating], feather: float) -> Floats:
+    """(H, W) 0..1: 0 on the outline and on depth edges, 1 from `feather` pixels inside."""
+    solid = (alpha > 0.5) & (depth > 0)
+    low = cv2.erode(depth, np.ones((3, 3), np.uint8))
+    high = cv2.dilate(depth, np.ones((3, 3), np.uint8))
+    good = (solid & (high - low < _EDGE)).astype(np.uint8)
+    good = cv2.copyMakeBorder(good, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    distance = cv2.distanceTransform(good, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    return _smoothstep(distance, 0.5, 0.5 + feather) if feather > 0 else good[1:-1, 1:-1].astype(np.float32)
+
+
+def _texel_size(atlas: Atlas, vertices: NDArray[np.float64], size: int) -> Floats:
+    """(F,) metres per texel of every face."""
+    a, b, c = (vertices[atlas.vertex[atlas.faces[:, k]]] for k in range(3))
+    space = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    p, q, r = (atlas.uv[atlas.faces[:, k]].astype(np.float64) * size for k in range(3))
+    d, e = q - p, r - p
+    flat = np.abs(d[:, 0] * e[:, 1] - d[:, 1] * e[:, 0])
+    return np.sqrt(space / np.maximum(flat, 1e-12)).astype(np.float32)
+
+
+def _sample(image: NDArray[np.floating], pixels: NDArray[np.floating]) -> Floats:
+    """(n, C) bilinear values at pixels (n, 2); the border repeats."""
+    image = np.ascontiguousarray(image, np.float32)
+    count, width = len(pixels), 4096  # OpenCV limits the sides of what it fills
+    rows = -(-count // width)
+    place = np.zeros((rows * width, 2), np.float32)
+    place[:count] = np.clip(np.nan_to_num(pixels), -1e4, 3e4) - 0.5
+    place = place.reshape(rows, width, 2)
+    values = cv2.remap(image, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return values.reshape(rows * width, -1)[:count]
+
+
+def _sample_filtered(
+    image: NDArray[np.floating], pixels: NDArray[np.floating], footprint: NDArray[np.floating]
+) -> Floats:
+    """Bilinear in a picture pyramid, so that a texel of several pixels (footprint (n,) px) shows their mean."""
+    level = np.clip(np.log2(np.maximum(footprint, 1.0)), 0.0, 4.0)
+    out = np.zeros((len(pixels), 3), np.float32)
+    image = np.ascontiguousarray(image, np.float32)
+    full = image.shape[1::-1]
+    for k in range(int(np.ceil(level.max(initial=0.0))) + 1):
+        if k:
+            half = (max(-(-image.shape[1] // 2), 1), max(-(-image.shape[0] // 2), 1))
+            image = cv2.resize(image, half, interpolation=cv2.INTER_AREA)
+        share = np.clip(1.0 - np.abs(level - k), 0.0, 1.0).astype(np.float32)
+        at = np.nonzero(share > 0)[0]
+        if len(at):
+            scale = np.array(image.shape[1::-1], np.float64) / full
+            out[at] += share[at, None] * _sample(image, pixels[at] * scale)
+    return out
+
+
+def _smoothstep(x: NDArray[np.floating], low: float, high: float) -> Floats:
+    t = np.clip((x - low) / (high - low), 0.0, 1.0)
+    return (t * t * (3.0 - 2.0 * t)).astype(np.float32)

@@ -1,0 +1,228 @@
+"""Blends the splats of each tile front to back, eight pixels at a time.
+
+    alpha = min(2^q, 0.999), skipped below 1/255;  w = T alpha;  C += w c;  D += w z;  T -= w
+
+The state of a tile stays in the first-level cache: blocks of 4 x 2 pixels (one vector each; smaller than a row
+of eight, so that small splats touch fewer of them), and per block the planes T, D, M (median depth), features.
+A tile's records are first copied together, 64 at a time, because their random reads from memory overlap there
+and would stall the blending loop. After every 64 the tile stops when all its pixels are closer to opaque than 1e-4.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from pipelines.geometry.splat_project import ALPHA_MAX, Q_MIN, RECORD, TILE, TILE_SHIFT
+from pipelines.geometry.splat_simd import (
+    exp2_short8,
+    fetch_add,
+    keep_above8,
+    largest8,
+    load8,
+    max8,
+    min8,
+    spread8,
+    store8,
+)
+from pipelines.geometry.splat_tiles import sort_tile
+
+BATCH = 64
+BLOCKS_X, BLOCKS = 8, 128  # blocks of 4 x 2 pixels in a row of blocks, in a tile
+OPAQUE = np.float32(1e-4)
+_ZERO, _ONE, _HALF = np.float32(0), np.float32(1), np.float32(0.5)
+RAMPS = np.array([0.5, 1.5, 2.5, 3.5] * 2 + [0.5] * 4 + [1.5] * 4, np.float32)  # pixel centres of a block: x, y
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def gather(pairs, first, count, record_flat, batch):  # type: ignore[no-untyped-def]
+    """Copies the records of `count` pairs side by side."""
+    for j in range(count):
+        source = np.int64(pairs[first + j] & np.uint64(0xFFFFFFFF)) * RECORD
+        store8(batch, j * RECORD, load8(record_flat, source))
+        store8(batch, j * RECORD + 8, load8(record_flat, source + 8))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def clear_tile(state, stride, columns, lines):  # type: ignore[no-untyped-def]
+    """T = 1 and all else 0; T = 0 beyond the picture's last column and line, so that nothing counts there."""
+    for block in range(BLOCKS):
+        base = block * stride
+        store8(state, base, spread8(_ONE))
+        for plane in range(8, stride, 8):
+            store8(state, base + plane, spread8(_ZERO))
+    if columns < TILE or lines < TILE:
+        for y in range(TILE):
+            for x in range(TILE):
+                if x >= columns or y >= lines:
+                    state[((y >> 1) * BLOCKS_X + (x >> 2)) * stride + (y & 1) * 4 + (x & 3)] = _ZERO
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def blend(
+    pairs, starts, record_flat, features, background, ramps, width, height, next_tile, stopped,
+    image, alpha_image, depth_image, median_image, row_weight,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Renders tiles, taking the next from next_tile[0], until none is left.
+
+    Writes image (H, W, C), alpha, expected depth and median depth (H, W), the largest weight of every gradient
+    row (row_weight, empty to leave it out) and where each tile's list stopped.
+    """
+    channels = features.shape[1]
+    packed = channels == 3
+    stride = (3 + channels) * 8
+    tiles_x = (width + TILE - 1) >> TILE_SHIFT
+    tiles = starts.shape[0] - 1
+    state = np.empty(BLOCKS * stride, np.float32)
+    batch = np.empty(BATCH * RECORD, np.float32)
+    batch_int = batch.view(np.int32)
+    longest = 1
+    for tile in range(tiles):
+        longest = max(longest, starts[tile + 1] - starts[tile])
+    spare = np.empty(longest, np.uint64)
+    buckets = np.empty(256, np.int64)
+    ramp_x, ramp_y = load8(ramps, 0), load8(ramps, 8)
+    zero, q_min, alpha_max = spread8(_ZERO), spread8(Q_MIN), spread8(ALPHA_MAX)
+    half = spread8(_HALF)
+    weigh = row_weight.shape[0] > 0
+    while True:
+        tile = fetch_add(next_tile, 0, 1)
+        if tile >= tiles:
+            break
+        first, last = starts[tile], starts[tile + 1]
+        tile_x, tile_y = (tile % tiles_x) * TILE, (tile // tiles_x) * TILE
+        if first < last:
+            sort_tile(pairs, first, last, spare, buckets)
+            clear_tile(state, stride, width - tile_x, height - tile_y)
+        origin_x, origin_y = np.float32(tile_x), np.float32(tile_y)
+        done = first
+        while done < last:
+            count = min(BATCH, last - done)
+            gather(pairs, done, count, record_flat, batch)
+            for j in range(count):
+                r = j * RECORD
+                u, v = batch[r] - origin_x, batch[r + 1] - origin_y
+                a, k, d = batch[r + 2], batch[r + 3], batch[r + 4]
+                lo, z = spread8(batch[r + 5]), spread8(batch[r + 6])
+                columns, lines = batch_int[r + 10], batch_int[r + 11]
+                bx0 = max((columns & 0xFFFF) - tile_x, 0) >> 2
+                bx1 = min((columns >> 16) - tile_x, TILE - 1) >> 2
+                by0 = max((lines & 0xFFFF) - tile_y, 0) >> 1
+                by1 = min((lines >> 16) - tile_y, TILE - 1) >> 1
+                reach = zero
+                step = spread8(np.float32(4.0) * a)
+                start_x = (ramp_x + (np.float32(bx0 * 4) - u)) * a
+                if packed:
+                    red, green, blue = spread8(batch[r + 7]), spread8(batch[r + 8]), spread8(batch[r + 9])
+                    for by in range(by0, by1 + 1):
+                        dy = ramp_y + (np.float32(by * 2) - v)
+                        t = start_x + dy * (a * k)
+                        top = lo - dy * dy * d
+                        base = (by * BLOCKS_X + bx0) * stride
+                        for _ in range(bx0, bx1 + 1):
+                            q = top - t * t
+                            w = min8(exp2_short8(q), alpha_max)
+                            through = load8(state, base)
+                            w = keep_above8(q, q_min, w * through, zero)
+                            left = through - w
+                            store8(state, base, left)
+                            store8(state, base + 8, load8(state, base + 8) + w * z)
+                            crossed = keep_above8(through, half, keep_above8(left, half, zero, z), zero)
+                            store8(state, base + 16, load8(state, base + 16) + crossed)
+                            store8(state, base + 24, load8(state, base + 24) + w * red)
+                            store8(state, base + 32, load8(state, base + 32) + w * green)
+                            store8(state, base + 40, load8(state, base + 40) + w * blue)
+                            reach = max8(reach, w)
+                            t = t + step
+                            base += stride
+                else:
+                    splat = np.int64(pairs[done + j] & np.uint64(0xFFFFFFFF))
+                    for by in range(by0, by1 + 1):
+                        dy = ramp_y + (np.float32(by * 2) - v)
+                        t = start_x + dy * (a * k)
+                        top = lo - dy * dy * d
+                        base = (by * BLOCKS_X + bx0) * stride
+                        for _ in range(bx0, bx1 + 1):
+                            q = top - t * t
+                            w = min8(exp2_short8(q), alpha_max)
+                            through = load8(state, base)
+                            w = keep_above8(q, q_min, w * through, zero)
+                            left = through - w
+                            store8(state, base, left)
+                            store8(state, base + 8, load8(state, base + 8) + w * z)
+                            crossed = keep_above8(through, half, keep_above8(left, half, zero, z), zero)
+                            store8(state, base + 16, load8(state, base + 16) + crossed)
+                            for c in range(channels):
+                                at = base + 24 + 8 * c
+                                store8(state, at, load8(state, at) + w * features[splat, c])
+                            reach = max8(reach, w)
+                            t = t + step
+                            base += stride
+                if weigh:
+                    tx0, tx1 = (columns & 0xFFFF) >> TILE_SHIFT, columns >> (16 + TILE_SHIFT)
+                    ty0 = (lines & 0xFFFF) >> TILE_SHIFT
+                    place = ((tile_y >> TILE_SHIFT) - ty0) * (tx1 - tx0 + 1) + (tile_x >> TILE_SHIFT) - tx0
+                    row_weight[batch_int[r + 12] + place] = largest8(reach)
+            done += count
+            clearest = load8(state, 0)
+            for block in range(1, BLOCKS):
+                clearest = max8(clearest, load8(state, block * stride))
+            if largest8(clearest) <= OPAQUE:
+                break
+        stopped[tile] = done
+        if weigh:
+            for j in range(done, last):
+                row_weight[_row_of(batch_int, pairs, j, record_flat, batch, tile_x, tile_y)] = _ZERO
+        _write_tile(
+            state, stride, first < last, tile_x, tile_y, width, height, background,
+            image, alpha_image, depth_image, median_image,
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _row_of(batch_int, pairs, j, record_flat, batch, tile_x, tile_y):  # type: ignore[no-untyped-def]
+    """Gradient row of pair j in the tile at pixel (tile_x, tile_y)."""
+    gather(pairs, j, 1, record_flat, batch)
+    columns, lines = batch_int[10], batch_int[11]
+    tx0, tx1 = (columns & 0xFFFF) >> TILE_SHIFT, columns >> (16 + TILE_SHIFT)
+    ty0 = (lines & 0xFFFF) >> TILE_SHIFT
+    return batch_int[12] + ((tile_y >> TILE_SHIFT) - ty0) * (tx1 - tx0 + 1) + (tile_x >> TILE_SHIFT) - tx0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _write_tile(
+    state, stride, filled, tile_x, tile_y, width, height, background, image, alpha_image, depth_image, median_image
+):  # type: ignore[no-untyped-def]
+    """Copies a finished tile into the pictures, over the background."""
+    channels = background.shape[0]
+    for y in range(tile_y, min(tile_y + TILE, height)):
+        for x in range(tile_x, min(tile_x + TILE, width)):
+            if not filled:
+                for c in range(channels):
+                    image[y, x, c] = background[c]
+                alpha_image[y, x] = _ZERO
+                depth_image[y, x] = _ZERO
+                median_image[y, x] = _ZERO
+                continue
+            row, column = y - tile_y, x - tile_x
+            at = ((row >> 1) * BLOCKS_X + (column >> 2)) * stride + (row & 1) * 4 + (column & 3)
+            through = state[at]
+            alpha = _ONE - through
+            alpha_image[y, x] = alpha
+            depth_image[y, x] = state[at + 8] / alpha if alpha > _ZERO else _ZERO
+            median_image[y, x] = state[at + 16]
+            for c in range(channels):
+                image[y, x, c] = state[at + 24 + 8 * c] + through * background[c]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def largest_weights(record_int, row_weight, visibility):  # type: ignore[no-untyped-def]
+    """visibility (N,): the largest weight over a splat's rows, 0 for a splat in no tile."""
+    for i in range(visibility.shape[0]):
+        best = _ZERO
+        row = record_int[i, 12]
+        for r in range(row, row + record_int[i, 13]):
+            best = max(best, row_weight[r])
+        visibility[i] = best

@@ -1,0 +1,234 @@
+"""Draws 3D Gaussians: one differentiable call, three backends.
+
+    cpu    numba, tiles, eight pixels at a time (`splat_cpu` and the kernels it runs)
+    cuda   gsplat on an NVIDIA card (`splat_gsplat`)
+    twin   plain torch in double precision (`splat_twin`), slow: the judge of the other two
+
+All three draw the same picture: EWA projection with `blur` added to the 2D covariance, blending front to back,
+contributions under 1/255 skipped, alpha at most 0.999.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipelines.geometry import splat_cpu, splat_twin
+from pipelines.geometry.splat_project import pack_camera
+
+Backend = Literal["auto", "cpu", "cuda", "twin"]
+LARGEST_PICTURE = 16384  # pixels a side
+
+
+@dataclass(frozen=True)
+class SplatImage:
+    """A rendered picture as torch tensors.
+
+    features (H, W, C), over the background. alpha (H, W) 0..1. depth (H, W): expected depth sum(w z) / alpha,
+    metres, 0 where nothing is. median_depth (H, W): depth of the splat at which half of the light is gone, 0
+    where that never happens; no gradient. visibility (N,): the largest blending weight the splat has in any
+    pixel, 0..1; no gradient. dropped: splats left out because a number of theirs was not finite, or their
+    quaternion zero.
+    """
+
+    features: Tensor
+    alpha: Tensor
+    depth: Tensor
+    median_depth: Tensor
+    visibility: Tensor
+    dropped: int
+
+
+@dataclass(frozen=True)
+class SplatArrays:
+    """The same as numpy float32 arrays."""
+
+    features: NDArray[np.float32]
+    alpha: NDArray[np.float32]
+    depth: NDArray[np.float32]
+    median_depth: NDArray[np.float32]
+    visibility: NDArray[np.float32]
+    dropped: int
+
+
+def rasterise(
+    means: Tensor,
+    quats: Tensor,
+    scales: Tensor,
+    opacities: Tensor,
+    features: Tensor,
+    world_to_camera: Tensor,
+    K: Tensor,
+    width: int,
+    height: int,
+    *,
+    background: Tensor | None = None,
+    backend: Backend = "auto",
+    blur: float = 0.3,
+    near: float = 0.01,
+) -> SplatImage:
+    """Draws N Gaussians with a pinhole camera.
+
+    means (N, 3) world metres; quats (N, 4) wxyz, any length but zero; scales (N, 3) linear, metres; opacities
+    (N,) 0..1; features (N, C), colours or anything else, C from 1 to 32; world_to_camera (4, 4), OpenCV camera
+    (x right, y down, z forward); K (3, 3) pixels, pixel centres at integer + 0.5, no skew. background (C,),
+    zero when None. blur is added to the picture's covariance, px^2; splats with z < near (metres) are left out.
+
+    Gradients flow from features, alpha and depth to every tensor given (on `cuda` not to K). As everywhere
+    in the field they hold the order of the splats and the 1/255 cut-off fixed. Splats at exactly the same depth
+    are blended in the order of the input. Same input, same bytes on cpu and twin, whatever the number of threads.
+
+    Raises ValueError for shapes, sizes or devices that do not fit, RuntimeError when `cuda` is asked for and
+    gsplat or a card is missing.
+    """
+    check_shapes(means, quats, scales, opacities, features, world_to_camera, K, width, height, background, blur, near)
+    if background is None:
+        background = features.new_zeros(features.shape[1])
+    if backend == "auto":
+        backend = "cuda" if means.is_cuda else "cpu"
+    if backend == "cuda":
+        from pipelines.geometry import splat_gsplat
+
+        return SplatImage(
+            *splat_gsplat.render(
+                means, quats, scales, opacities, features, world_to_camera, K, width, height, background, blur, near
+            )
+        )
+    tensors = (means, quats, scales, opacities, features, world_to_camera, K, background)
+    if any(tensor.device.type != "cpu" for tensor in tensors):
+        raise ValueError(f"Backend '{backend}' came with tensors that are not on the CPU; move them with .cpu().")
+    if backend == "cpu":
+        *pictures, dropped = _CpuRasteriser.apply(*tensors, width, height, blur, near)
+        return SplatImage(*pictures, dropped)
+    if backend != "twin":
+        raise ValueError(f"Backend '{backend}' is not known; choose 'auto', 'cpu', 'cuda' or 'twin'.")
+    picture, visibility, dropped = splat_twin.render(*tensors[:7], width, height, background, blur, near)
+    pictures = (picture.features, picture.alpha, picture.depth, picture.median_depth, visibility)
+    return SplatImage(*(p.to(means.dtype) for p in pictures), dropped)
+
+
+def render_numpy(
+    means: NDArray[np.floating],
+    quats: NDArray[np.floating],
+    scales: NDArray[np.floating],
+    opacities: NDArray[np.floating],
+    features: NDArray[np.floating],
+    world_to_camera: NDArray[np.floating],
+    K: NDArray[np.floating],
+    width: int,
+    height: int,
+    *,
+    background: NDArray[np.floating] | None = None,
+    blur: float = 0.3,
+    near: float = 0.01,
+) -> SplatArrays:
+    """`rasterise` on the CPU without gradients, numpy arrays in and out; shapes and units as there."""
+    check_shapes(means, quats, scales, opacities, features, world_to_camera, K, width, height, background, blur, near)
+    given = _splatting(means, quats, scales, opacities, features, world_to_camera, K, width, height, blur, near)
+    channels = features.shape[1]
+    frame = splat_cpu.forward(given, _background(background, channels))
+    image = frame.image if frame.image.shape[2] == channels else np.ascontiguousarray(frame.image[..., :channels])
+    return SplatArrays(image, frame.alpha, frame.depth, frame.median_depth, frame.visibility, frame.dropped)
+
+
+def check_shapes(
+    means: Any, quats: Any, scales: Any, opacities: Any, features: Any, world_to_camera: Any, K: Any, width: int,
+    height: int, background: Any, blur: float, near: float,
+) -> None:  # fmt: skip
+    """ValueError with a sentence when an argument of `rasterise` has the wrong shape or range."""
+    count = len(means)
+    wanted = [("means", means, (count, 3)), ("quats", quats, (count, 4)), ("scales", scales, (count, 3))]
+    wanted += [("opacities", opacities, (count,)), ("world_to_camera", world_to_camera, (4, 4)), ("K", K, (3, 3))]
+    for name, value, shape in wanted:
+        if tuple(value.shape) != shape:
+            raise ValueError(f"{name} came with shape {tuple(value.shape)}; with {count} splats it needs {shape}.")
+    if features.ndim != 2 or len(features) != count or not 1 <= features.shape[1] <= 32:
+        raise ValueError(f"features came with shape {tuple(features.shape)}; it needs ({count}, 1 to 32).")
+    if background is not None and tuple(background.shape) != (features.shape[1],):
+        raise ValueError(
+            f"background came with shape {tuple(background.shape)}; it needs ({features.shape[1]},), as the features."
+        )
+    if not (1 <= width <= LARGEST_PICTURE and 1 <= height <= LARGEST_PICTURE):
+        raise ValueError(f"The picture came as {width} x {height}; each side needs 1 to {LARGEST_PICTURE} pixels.")
+    if not (near > 0 and blur >= 0):
+        raise ValueError(f"near came as {near} and blur as {blur}; near must be above 0 and blur not below 0.")
+    k = (K.detach() if isinstance(K, Tensor) else K).tolist()
+    if k[0][1] != 0 or k[1][0] != 0 or k[2] != [0, 0, 1] or not (k[0][0] > 0 and k[1][1] > 0):
+        raise ValueError(f"K came as {k}; it needs [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with fx and fy above 0.")
+
+
+def _plain(array: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Contiguous, writable float32: one type for the compiled kernels, so that they are compiled once."""
+    result = np.ascontiguousarray(array, np.float32)
+    return result if result.flags.writeable else result.copy()
+
+
+def _splatting(
+    means: Any, quats: Any, scales: Any, opacities: Any, features: Any, world_to_camera: Any, K: Any, width: int,
+    height: int, blur: float, near: float,
+) -> splat_cpu.Splatting:  # fmt: skip
+    """Kernel inputs; fewer than three features are filled up with zeros to use the quick path of three."""
+    features = _plain(features)
+    if features.shape[1] < 3:
+        features = np.pad(features, ((0, 0), (0, 3 - features.shape[1])))
+    camera = pack_camera(np.asarray(world_to_camera), np.asarray(K), width, height, blur, near)
+    return splat_cpu.Splatting(
+        _plain(means), _plain(quats), _plain(scales), _plain(opacities), features, camera, width, height
+    )
+
+
+def _background(background: Any, channels: int) -> NDArray[np.float32]:
+    result = np.zeros(max(3, channels), np.float32)
+    if background is not None:
+        result[:channels] = background
+    return result
+
+
+class _CpuRasteriser(torch.autograd.Function):
+    """Connects `splat_cpu` to autograd."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> tuple[Any, ...]:
+        tensors, (width, height, blur, near) = arguments[:8], arguments[8:]
+        arrays = [tensor.detach().numpy() for tensor in tensors]
+        channels = arrays[4].shape[1]
+        given = _splatting(*arrays[:7], width, height, blur, near)
+        frame = splat_cpu.forward(given, _background(arrays[7], channels))
+        ctx.frame, ctx.channels, ctx.kinds = frame, channels, [tensor.dtype for tensor in tensors]
+        ctx.set_materialize_grads(False)
+        kind = tensors[0].dtype
+        pictures = (frame.image[..., :channels], frame.alpha, frame.depth, frame.median_depth, frame.visibility)
+        # Copies: autograd users may change a picture in place, the backward pass needs it as it was.
+        out = tuple(torch.from_numpy(picture).to(kind, copy=True) for picture in pictures)
+        ctx.mark_non_differentiable(out[3], out[4])
+        return (*out, frame.dropped)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
+        g_image, g_alpha, g_depth = gradients[:3]
+        frame = ctx.frame
+        picture = np.zeros(frame.image.shape, np.float32)
+        if g_image is not None:
+            picture[..., : g_image.shape[2]] = g_image.detach().numpy()
+        found = splat_cpu.backward(
+            frame,
+            picture,
+            None if g_alpha is None else _plain(g_alpha.detach().numpy()),
+            None if g_depth is None else _plain(g_depth.detach().numpy()),
+        )
+        used = ctx.channels
+        pose = np.zeros((4, 4))
+        pose[:3, :3], pose[:3, 3] = found.camera[:9].reshape(3, 3), found.camera[9:12]
+        lens = np.zeros((3, 3))
+        lens[0, 0], lens[1, 1], lens[0, 2], lens[1, 2] = found.camera[12:]
+        behind = (1.0 - frame.alpha).reshape(-1) @ picture.reshape(-1, picture.shape[2])
+        arrays = [found.means, found.quats, found.scales, found.opacities, found.features[:, :used]]
+        arrays += [pose, lens, behind[:used]]
+        wanted = zip(arrays, ctx.kinds, ctx.needs_input_grad[:8], strict=True)
+        result = [torch.from_numpy(np.ascontiguousarray(a)).to(kind) if need else None for a, kind, need in wanted]
+        return (*result, None, None, None, None)

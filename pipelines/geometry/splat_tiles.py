@@ -1,0 +1,113 @@
+"""Puts projected splats into 32 x 32 pixel tiles and sorts every tile by depth.
+
+A pair is one uint64: the bits of the float32 depth above, the splat's number below, so that sorting pairs sorts
+by depth and equal depths stay in the order of the input. Counting comes first (`splat_project.project`), each
+thread then drops its pairs into their tiles, and each tile sorts its own pairs while it blends: no global sort,
+and the order does not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from pipelines.geometry.splat_project import TILE_SHIFT
+
+_RADIX = 8
+_BUCKETS = 1 << _RADIX
+_FEW = 24  # below this an insertion sort is quicker than histograms
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def place(counts, tally, starts):  # type: ignore[no-untyped-def]
+    """Turns counts (threads, tiles) into each thread's first free place in each tile, and fills starts (tiles + 1).
+
+    tally (threads, 2): column 1 turns from the number of pairs into each thread's first gradient row.
+    """
+    threads, tiles = counts.shape
+    total = 0
+    for tile in range(tiles):
+        starts[tile] = total
+        for t in range(threads):
+            count = counts[t, tile]
+            counts[t, tile] = total
+            total += count
+    starts[tiles] = total
+    row = 0
+    for t in range(threads):
+        pairs = tally[t, 1]
+        tally[t, 1] = row
+        row += pairs
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def scatter(record_int, first, last, tiles_x, free, row, pairs):  # type: ignore[no-untyped-def]
+    """Writes the pairs of splats first..last into their tiles and numbers their gradient rows from `row`."""
+    for i in range(first, last):
+        tiles = record_int[i, 13]
+        if tiles == 0:
+            continue
+        record_int[i, 12] = row
+        row += tiles
+        pair = (np.uint64(record_int[i, 6]) << np.uint64(32)) | np.uint64(i)
+        columns, lines = record_int[i, 10], record_int[i, 11]
+        x0, x1 = (columns & 0xFFFF) >> TILE_SHIFT, columns >> (16 + TILE_SHIFT)
+        y0, y1 = (lines & 0xFFFF) >> TILE_SHIFT, lines >> (16 + TILE_SHIFT)
+        for ty in range(y0, y1 + 1):
+            for tx in range(x0, x1 + 1):
+                tile = ty * tiles_x + tx
+                place_ = free[tile]
+                free[tile] = place_ + 1
+                pairs[place_] = pair
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sort_tile(pairs, first, last, spare, buckets):  # type: ignore[no-untyped-def]
+    """Sorts pairs[first:last] by depth, stable; spare holds at least as many, buckets 256 int64."""
+    count = last - first
+    if count <= _FEW:
+        for i in range(first + 1, last):
+            pair = pairs[i]
+            j = i - 1
+            while j >= first and pairs[j] > pair:
+                pairs[j + 1] = pairs[j]
+                j -= 1
+            pairs[j + 1] = pair
+        return
+    low, high = pairs[first] >> np.uint64(32), pairs[first] >> np.uint64(32)
+    for i in range(first, last):
+        key = pairs[i] >> np.uint64(32)
+        low, high = min(low, key), max(high, key)
+    span = high - low
+    shift = np.uint64(0)
+    in_spare = False
+    mask = np.uint64(_BUCKETS - 1)
+    while (span >> shift) > np.uint64(0):
+        for b in range(_BUCKETS):
+            buckets[b] = 0
+        if in_spare:
+            _pass(spare, 0, pairs, first, count, low, shift, mask, buckets)
+        else:
+            _pass(pairs, first, spare, 0, count, low, shift, mask, buckets)
+        in_spare = not in_spare
+        shift += np.uint64(_RADIX)
+    if in_spare:
+        for i in range(count):
+            pairs[first + i] = spare[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _pass(source, s, target, t, count, low, shift, mask, buckets):  # type: ignore[no-untyped-def]
+    """One counting pass of the radix sort over eight bits of depth - low."""
+    for i in range(count):
+        buckets[np.int64((((source[s + i] >> np.uint64(32)) - low) >> shift) & mask)] += 1
+    total = 0
+    for b in range(_BUCKETS):
+        many = buckets[b]
+        buckets[b] = total
+        total += many
+    for i in range(count):
+        pair = source[s + i]
+        b = np.int64((((pair >> np.uint64(32)) - low) >> shift) & mask)
+        target[t + buckets[b]] = pair
+        buckets[b] += 1

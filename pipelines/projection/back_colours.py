@@ -1,0 +1,145 @@
+"""Colours of the side that the photo does not show.
+
+The rule: **what the outline shows goes around**. Front and back meet at the outline, so the cloth seen there is the
+cloth of the back; the photo's pixel is copied to the back where it looks like the cloth at the nearby outline, and a
+print, a tie, an open jacket's shirt or a bag is replaced. On the head hair goes around: a face is never copied to
+where the body has none. Replaced pixels get the smooth colour of their surroundings (a membrane) plus the fine
+detail of a nearby pixel that was copied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.projection.body_mesh import part_labels
+from pipelines.projection.membrane import fill
+from pipelines.projection.outline import half_width, nearest, smooth
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What is known of the head in the picture, all (h, w) bool: `head` its pixels (hair and hat too), `face` the
+    face as seen, `back_face` where the far side of the body is the face."""
+
+    head: Mask
+    face: Mask
+    back_face: Mask
+
+
+def back_colours(
+    rgb: Floats, mask: Mask, inside: Floats, part: NDArray[np.uint8], names: NDArray, heads: Heads,
+    likeness: float, pixel: float,
+) -> tuple[Floats, Mask]:  # fmt: skip
+    """(h, w, 3) colours of the far side, and (h, w) bool where they are not the photo's own pixel.
+
+    rgb, mask: the photo. inside: distance to the outline, px. part: body part seen on the front, filled up over the
+    mask. likeness: how far (CIELAB) a pixel may be from the cloth at the outline and still be the same cloth.
+    pixel: metres per pixel.
+    """
+    lab = cv2.cvtColor(np.ascontiguousarray(rgb, np.float32), cv2.COLOR_RGB2LAB)
+    blur = max(0.012 / pixel, 0.8)
+    calm = smooth(lab, mask, blur / 2)
+    copied = mask & ~heads.head
+    bare = np.isin(part, part_labels(names, "hand", "foot")) & mask
+    copied &= same_cloth(calm, mask & ~heads.head & ~bare, inside, likeness) | bare
+    copied = drop_specks(copied | ~mask | heads.head, pixel) & mask & ~heads.head
+    copied |= hair_that_goes_around(calm, mask, heads)
+    if not copied.any():
+        return rgb.copy(), np.zeros_like(mask)
+    result = rgb.copy()
+    for region in (heads.head & mask, mask & ~heads.head):
+        result = replace(result, rgb, copied, region, mask, blur)
+    skin = skin_colour(rgb, mask, part, names)
+    if skin is not None and (heads.back_face & ~heads.face).any():
+        plain = smooth((heads.back_face & ~heads.face & mask).astype(np.float32), mask, blur)[..., None]
+        result = result * (1 - plain) + skin * plain
+        copied = copied & ~(plain[..., 0] > 0.5)
+    return np.clip(result, 0, 1).astype(np.float32), mask & ~copied
+
+
+def same_cloth(calm: Floats, region: Mask, inside: Floats, likeness: float) -> Mask:
+    """(h, w) the pixels of a region that look like the cloth at the nearby outline; brightness counts less."""
+    radius = half_width(inside)
+    rim = region & (inside > 0.5) & (inside < np.maximum(0.3 * radius, 2.5))
+    if not rim.any():
+        return region
+    around = fill(calm, rim * 2.0, region)
+    difference = (calm - around) * np.array([0.45, 1.0, 1.0], np.float32)
+    return region & ((np.linalg.norm(difference, axis=-1) < likeness) | rim)
+
+
+def hair_that_goes_around(calm: Floats, mask: Mask, heads: Heads) -> Mask:
+    """(h, w) the head's pixels that may be copied to the far side.
+
+    Seen from the side both sides of the head are alike and all is copied. Seen from the front it is the pixels that
+    look like the top of the head (hair, hat, bald skin) rather than like the face.
+    """
+    wrong = heads.face & ~heads.back_face & heads.head
+    if not wrong.any():
+        return heads.head & mask
+    rows = np.flatnonzero(wrong.any(1))
+    top, bottom = rows[0], rows[-1]
+    level = np.arange(len(mask))[:, None]
+    above = heads.head & mask & ~wrong & (level < top + 0.25 * (bottom - top))
+    cheek = wrong & (level > top + 0.4 * (bottom - top)) & (level < top + 0.8 * (bottom - top))
+    if above.sum() < 8 or not cheek.any():
+        return heads.head & mask & ~wrong
+    hair, skin = np.median(calm[above], 0), np.median(calm[cheek], 0)
+    like_hair = np.linalg.norm(calm - hair, axis=-1) < np.linalg.norm(calm - skin, axis=-1)
+    found = heads.head & mask & ~wrong & like_hair
+    solid = cv2.erode(found.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    return solid if solid.sum() > 0.3 * found.sum() else found
+
+
+def replace(result: Floats, rgb: Floats, copied: Mask, region: Mask, mask: Mask, blur: float) -> Floats:
+    """Fill a region's pixels that are not copied from those that are; unchanged where none is."""
+    source = copied & region
+    if not source.any() or (source == region).all():
+        return result
+    # Two passes: the source without its rim to the replaced part, whose colour is mixed.
+    solid = cv2.erode(source.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    solid = solid if solid.sum() > 0.2 * source.sum() else source
+    low = smooth(rgb, solid, blur)
+    base = fill(low, solid * 2.0, region)
+    rows, columns = nearest(solid)
+    y, x = np.indices(region.shape)
+    mirrored_y = np.clip(2 * rows - y, 0, region.shape[0] - 1)
+    mirrored_x = np.clip(2 * columns - x, 0, region.shape[1] - 1)
+    usable = solid[mirrored_y, mirrored_x]
+    from_y, from_x = np.where(usable, mirrored_y, rows), np.where(usable, mirrored_x, columns)
+    detail = (rgb - low)[from_y, from_x]
+    keep = smooth(solid.astype(np.float32), region, 1.0)[..., None] * copied[..., None]
+    made = base + detail
+    return np.where(region[..., None], keep * rgb + (1 - keep) * made, result)
+
+
+def drop_specks(copied: Mask, pixel: float) -> Mask:
+    """Islands of less than about 2 cm^2 follow what surrounds them; what is replaced takes its blurred rim along."""
+    least = 2e-4 / pixel**2
+    for state in (False, True):
+        count, labels, facts, _ = cv2.connectedComponentsWithStats((copied == state).astype(np.uint8), connectivity=4)
+        small = facts[:, cv2.CC_STAT_AREA] < least
+        small[0] = False
+        copied = np.where(small[labels], not state, copied) if count > 1 else copied
+    reach = 2 * max(round(0.006 / pixel), 1) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    return cv2.erode(copied.astype(np.uint8), kernel).astype(bool)
+
+
+def skin_colour(rgb: Floats, mask: Mask, part: NDArray[np.uint8], names: NDArray) -> Floats | None:
+    """(3,) median of the bare skin in the picture (hands, neck, ears), None when there is none to be seen.
+
+    Skin by its chroma: the YCbCr box of Chai & Ngan (1999), which holds for light and dark skin alike.
+    """
+    ycc = cv2.cvtColor(np.ascontiguousarray(rgb, np.float32), cv2.COLOR_RGB2YCrCb)
+    cr, cb = ycc[..., 1] * 255, ycc[..., 2] * 255
+    skin = (cr > 133) & (cr < 173) & (cb > 77) & (cb < 127) & mask
+    skin &= np.isin(part, part_labels(names, "hand", "forearm", "neck", "head", "face", "upper_arm"))
+    return np.median(rgb[skin], 0).astype(np.float32) if skin.sum() >= 12 else None

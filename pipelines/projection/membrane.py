@@ -1,0 +1,102 @@
+"""A membrane over a picture: the smoothest values that respect given ones, with cuts where surfaces part.
+
+Minimises  sum_i weight_i (z_i - value_i)^2 + sum_(i,j) conductance_ij (z_i - z_j)^2  over the pixels of a mask
+(the screened, weighted Laplace equation on the pixel graph). Solved coarse to fine: each level halves the grid,
+adds up the weights, keeps the conductance of a sheet, and starts from the coarser solution (cascadic multigrid,
+Bornemann & Deuflhard 1996); Gauss-Seidel on every level.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+FAINT = 1e-7  # weight of the mean of all values, so that a part without any value still gets one
+
+
+def fill(
+    values: NDArray[np.floating],
+    weight: NDArray[np.floating],
+    mask: NDArray[np.bool_],
+    *,
+    cut: NDArray[np.bool_] | None = None,
+    sweeps: int = 12,
+) -> Floats:
+    """Spread values over a mask.
+
+    values: (H, W) or (H, W, C). weight: (H, W) >= 0; 0 = unknown, 50 = as good as fixed. cut: (2, H, W) bool, no
+    connection to the pixel on the right (0) or below (1). Returns values' shape, 0 outside the mask. Raises
+    ValueError when no pixel of the mask has a weight.
+    """
+    shape = values.shape
+    flat = np.ascontiguousarray(values, np.float32).reshape(*shape[:2], -1)
+    weight = np.where(mask, weight, 0.0).astype(np.float32)
+    if not (weight > 0).any():
+        raise ValueError("No pixel of the mask has a value to start from.")
+    mean = (flat * weight[..., None]).sum((0, 1), dtype=np.float64) / weight.sum(dtype=np.float64)
+    flat = np.where(weight[..., None] > 0, flat, mean).astype(np.float32)
+    weight = weight + np.float32(FAINT) * mask
+    links = np.zeros((2, *shape[:2]), np.float32)
+    links[0, :, :-1] = mask[:, :-1] & mask[:, 1:]
+    links[1, :-1] = mask[:-1] & mask[1:]
+    if cut is not None:
+        links *= np.where(cut, 1e-4, 1.0).astype(np.float32)
+    solved = _cascade(flat, weight, links, sweeps)
+    return (solved * mask[..., None]).reshape(shape)
+
+
+def _cascade(values: Floats, weight: Floats, links: Floats, sweeps: int) -> Floats:
+    if max(weight.shape) <= 12:
+        return _relax(values.copy(), values, weight, links, 200)
+    coarse = _cascade(*_halve(values, weight, links), int(sweeps * 1.5) + 1)
+    start = np.repeat(np.repeat(coarse, 2, 0), 2, 1)[: weight.shape[0], : weight.shape[1]]
+    return _relax(np.ascontiguousarray(start), values, weight, links, sweeps)
+
+
+def _halve(values: Floats, weight: Floats, links: Floats) -> tuple[Floats, Floats, Floats]:
+    height, width = weight.shape
+    pad = ((0, height % 2), (0, width % 2))
+    weight = np.pad(weight, pad)
+    values = np.pad(values, (*pad, (0, 0)))
+    right, below = np.pad(links[0], pad), np.pad(links[1], pad)
+
+    def blocks(x: Floats) -> Floats:
+        return x[::2, ::2] + x[1::2, ::2] + x[::2, 1::2] + x[1::2, 1::2]
+
+    total = blocks(weight)
+    mean = blocks(values * weight[..., None]) / np.where(total > 0, total, 1.0)[..., None]
+    # Two links side by side, each bridging twice the distance: together as conductive as one.
+    coarse = np.stack([(right[::2, 1::2] + right[1::2, 1::2]) / 2, (below[1::2, ::2] + below[1::2, 1::2]) / 2])
+    return mean.astype(np.float32), total, np.ascontiguousarray(coarse, np.float32)
+
+
+@njit(cache=True, error_model="numpy")
+def _relax(z, values, weight, links, sweeps):  # type: ignore[no-untyped-def]
+    """Gauss-Seidel, alternately forwards and backwards over the pixels."""
+    height, width, channels = z.shape
+    for sweep in range(sweeps):
+        for row in range(height):
+            y = row if sweep % 2 == 0 else height - 1 - row
+            for column in range(width):
+                x = column if sweep % 2 == 0 else width - 1 - column
+                own = weight[y, x]
+                if own <= 0.0:
+                    continue
+                left = links[0, y, x - 1] if x > 0 else np.float32(0.0)
+                up = links[1, y - 1, x] if y > 0 else np.float32(0.0)
+                right, down = links[0, y, x], links[1, y, x]
+                share = np.float32(1.0) / (own + left + up + right + down)
+                for c in range(channels):
+                    total = own * values[y, x, c]
+                    if left > 0.0:
+                        total += left * z[y, x - 1, c]
+                    if up > 0.0:
+                        total += up * z[y - 1, x, c]
+                    if right > 0.0:
+                        total += right * z[y, x + 1, c]
+                    if down > 0.0:
+                        total += down * z[y + 1, x, c]
+                    z[y, x, c] = total * share
+    return z

@@ -1,0 +1,152 @@
+"""The layers on the splats' own grid: positions, colours and covariances, one splat per grid pixel and side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.geometry.cameras import Camera
+from pipelines.geometry.rotations import axes_of_covariance
+from pipelines.projection.outline import depth_inside
+
+Floats = NDArray[np.float32]
+SPREAD = 0.42  # standard deviation of a splat in steps of the grid: below 0.35 sides get holes, above 0.5 it blurs
+THIN = 0.2  # standard deviation across the surface, in steps of the grid
+STRETCH = 6.0  # a step in depth beyond this many grid steps is an edge, not a slope
+RIM = 4.0  # grid pixels along the outline that turn away so fast that walls cover their slope
+RIM_STRETCH = 1.5  # as far as a splat of the rim is drawn out along the slope, grid steps
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The layers resampled. camera: the view on this grid. mask (h, w); alpha (h, w); depth (2, h, w) metres;
+    rgb (2, h, w, 3); part (2, h, w); seen (h, w) uint8; step (h, w): metres per grid pixel at the middle depth;
+    inside (h, w): distance to the outline, px."""
+
+    camera: Camera
+    mask: NDArray[np.bool_]
+    alpha: Floats
+    depth: Floats
+    rgb: Floats
+    part: NDArray[np.uint8]
+    seen: NDArray[np.uint8]
+    step: Floats
+    inside: Floats
+
+
+def resample(layers: dict[str, NDArray], camera: Camera, scale: float) -> Grid:
+    """Layers arrays on `camera`'s grid -> the same on a grid `scale` times as fine (0.5: half as many pixels a side).
+
+    Depths are interpolated inside a surface and taken from the nearest pixel at its edges.
+    """
+    width, height = max(2, round(camera.width * scale)), max(2, round(camera.height * scale))
+    grid = camera.resized(width, height)
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32) + 0.5, np.arange(height, dtype=np.float32) + 0.5)
+    x, y = x * camera.width / width - 0.5, y * camera.height / height - 0.5
+    columns = np.clip(np.round(x).astype(int), 0, camera.width - 1)
+    rows = np.clip(np.round(y).astype(int), 0, camera.height - 1)
+    mask = layers["mask"][rows, columns]
+    depth = np.stack([_depth(layers[side], layers["mask"], x, y, rows, columns) for side in ("front", "back")])
+    rgb = np.stack([_colour(layers[side], layers["mask"], width, height) for side in ("front_rgb", "back_rgb")])
+    alpha = np.clip(_scaled(layers["alpha"], width, height), 0, 1)
+    part = np.stack([layers["front_part"][rows, columns], layers["back_part"][rows, columns]])
+    step = depth.mean(0) / grid.K[0, 0]
+    return Grid(grid, mask, alpha, depth, rgb, part, layers["seen"][rows, columns], step, depth_inside(mask))
+
+
+def _depth(depth: Floats, mask: NDArray, x: Floats, y: Floats, rows: NDArray, columns: NDArray) -> Floats:
+    weight = mask.astype(np.float32)
+    total = cv2.remap(depth * weight, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    share = cv2.remap(weight, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    nearest = depth[rows, columns]
+    mean = total / np.maximum(share, 1e-3)
+    # Between two surfaces the mean lies on neither of them.
+    return np.where((share > 0.01) & (np.abs(mean - nearest) < 0.02), mean, nearest).astype(np.float32)
+
+
+def _colour(rgb: Floats, mask: NDArray, width: int, height: int) -> Floats:
+    weight = mask.astype(np.float32)[..., None]
+    total = _scaled(rgb * weight, width, height)
+    share = _scaled(weight[..., 0], width, height)[..., None]
+    return np.where(share > 0.02, total / np.maximum(share, 0.02), _scaled(rgb, width, height)).clip(0, 1)
+
+
+def _scaled(image: Floats, width: int, height: int) -> Floats:
+    finer = width > image.shape[1]
+    how = cv2.INTER_LINEAR if finer else cv2.INTER_AREA
+    return cv2.resize(np.ascontiguousarray(image, np.float32), (width, height), interpolation=how)
+
+
+def sharpen_for_blur(rgb: Floats, mask: NDArray[np.bool_], variance: float) -> Floats:
+    """Colours that, spread by Gaussians of `variance` (px^2), give the picture back: one step of van Cittert's
+    deconvolution, clipped to what the neighbourhood holds so that no rim of light appears."""
+    weight = mask.astype(np.float32)
+    sigma = float(np.sqrt(variance))
+
+    def spread(image: Floats) -> Floats:
+        top = cv2.GaussianBlur(image * weight[..., None], (0, 0), sigma)
+        return top / np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)[..., None]
+
+    sharper = rgb + (rgb - spread(rgb))
+    return np.clip(sharper, 0, 1) * mask[..., None] + rgb * ~mask[..., None]
+
+
+def rim_opacity(alpha: Floats, mask: NDArray[np.bool_], variance: float) -> Floats:
+    """(h, w) opacities of splats whose picture has the matte's alpha at the rim instead of a wider, blurred one.
+
+    variance: of a drawn splat, px^2. Overlapping splats of opacity o add up to 1 - exp(-2 pi v G_v * o); a few
+    multiplicative steps bring that to `alpha` (Richardson-Lucy without its last blur). Full inside.
+    """
+    sigma = float(np.sqrt(variance))
+    target = -np.log(np.maximum(1.0 - np.clip(alpha, 0.0, 0.98), 1e-3)) * mask
+    opacity = np.clip(alpha, 0.0, 1.0) * mask
+    for _ in range(6):
+        drawn = 2.0 * np.pi * variance * cv2.GaussianBlur(opacity.astype(np.float32), (0, 0), sigma)
+        drawn = np.minimum(drawn, 4.0)
+        # The light that spreads beyond the mask counts as well: weigh the pixels by what lies around them.
+        ratio = cv2.GaussianBlur(target.astype(np.float32), (0, 0), sigma) / np.maximum(
+            cv2.GaussianBlur(drawn, (0, 0), sigma), 1e-3
+        )
+        opacity = np.clip(opacity * np.minimum(ratio, 1.5), 0.0, 1.0)
+    return np.where(depth_inside(mask) > 2.5, 1.0, opacity).astype(np.float32) * mask
+
+
+def surface_axes(grid: Grid, side: int) -> tuple[NDArray[np.float64], Floats, Floats]:
+    """Means (N, 3) world, quaternions (N, 4) and scales (N, 3) of one splat per masked pixel, in row order.
+
+    Covariance SPREAD^2 (t_u t_u^T + t_v t_v^T) + (THIN step)^2 I, with t_u and t_v the steps in space to the
+    neighbouring pixels on the side where the depth changes less; across an edge the surface is taken as flat.
+    """
+    camera, depth, mask = grid.camera, grid.depth[side], grid.mask
+    rays = camera.rays()
+    points = rays * depth[..., None]
+    tangents = [_tangent(depth, mask, rays, grid.step, grid.inside < RIM, axis) for axis in (1, 0)]
+    t = np.stack(tangents, -1)[mask]
+    covariance = SPREAD**2 * t @ t.transpose(0, 2, 1)
+    covariance += np.eye(3) * ((THIN * grid.step[mask]) ** 2)[:, None, None]
+    turn = camera.world_to_camera[:3, :3].T
+    quats, scales = axes_of_covariance(turn @ covariance @ turn.T)
+    return camera.to_world(points[mask]), quats.astype(np.float32), scales.astype(np.float32)
+
+
+def _tangent(
+    depth: Floats, mask: NDArray[np.bool_], rays: NDArray[np.float64], step: Floats, rim: NDArray[np.bool_], axis: int
+) -> NDArray[np.float64]:
+    """(h, w, 3) the step in space to the next pixel along an axis of the picture."""
+    limit, most = STRETCH * step, RIM_STRETCH * step
+    jump = np.diff(depth, axis=axis)
+    both = mask.take(range(1, mask.shape[axis]), axis) & mask.take(range(mask.shape[axis] - 1), axis)
+    jump = np.where(both, jump, np.inf)
+    pad = [(0, 0), (0, 0)]
+    pad[axis] = (0, 1)
+    ahead = np.pad(jump, pad, constant_values=np.inf)
+    pad[axis] = (1, 0)
+    behind = np.pad(jump, pad, constant_values=np.inf)
+    slope = np.where(np.abs(ahead) < np.abs(behind), ahead, behind)
+    slope = np.where(rim, np.clip(slope, -most, most), np.where(np.abs(slope) <= limit, slope, 0.0))
+    slope = np.where(np.isfinite(slope), slope, 0.0)
+    across = np.gradient(rays, axis=axis)
+    return across * depth[..., None] + rays * slope[..., None]

@@ -1,0 +1,64 @@
+"""Artefacts made by hand: a file that a user puts in a step's place becomes a record of that step's type."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipelines.keypoints import Keypoints
+from pipelines.matte import cutout_by_hand
+from pipelines.records import Body, Cutout, Photo, Record, Splats
+from pipelines.step import Step, UserError
+from pipelines.store import load_record
+
+READABLE = {Cutout: "a PNG or WebP mask", Keypoints: "a keypoints.json", Body: "a body.npz", Splats: "a 3DGS .ply"}
+
+
+def read_replacement(step: Step, path: Path, photo: Photo | None) -> Record:
+    """A file or a record folder -> a record of the step's type; UserError with what is needed otherwise."""
+    if not path.exists():
+        raise UserError(f"--replace {step.name} came with '{path}', and there is no such file; check the path.")
+    try:
+        record = _read(step, path, photo)
+    except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"--replace {step.name} came with '{path.name}', which could not be read ({error}); "
+            f"it needs {wanted(step)}."
+        ) from error
+    if not isinstance(record, step.output):
+        raise UserError(f"--replace {step.name} came with a {record.kind}; it needs {wanted(step)}.")
+    return record
+
+
+def wanted(step: Step) -> str:
+    """What can stand in a step's place, in words."""
+    folder = f"a folder 'steps/{step.name}' of another run"
+    return f"{READABLE[step.output]} or {folder}" if step.output in READABLE else folder
+
+
+def _read(step: Step, path: Path, photo: Photo | None) -> Record:
+    if path.is_dir():
+        return load_record(path)
+    suffix = path.suffix.lower()
+    if step.output is Cutout and suffix in (".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"):
+        if photo is None:
+            raise UserError("A mask needs the photo it belongs to; give the photo or --from RUN.")
+        with Image.open(path) as image:
+            if "A" in image.getbands() or "transparency" in image.info:
+                alpha = np.asarray(image.convert("RGBA"), np.float32)[..., 3] / 255.0
+            else:
+                alpha = np.asarray(image.convert("L"), np.float32) / 255.0
+        return cutout_by_hand(photo, alpha)
+    if step.output is Keypoints and suffix == ".json":
+        return Keypoints.from_json(json.loads(path.read_text()))
+    if step.output is Body and suffix == ".npz":
+        return Body.from_npz(path)
+    if step.output is Splats and suffix == ".ply":
+        from pipelines.export.ply import read
+
+        return read(path)
+    raise UserError(f"--replace {step.name} came with '{path.name}'; it needs {wanted(step)}.")

@@ -1,0 +1,123 @@
+"""What the desk's processes do. Every function takes and returns plain data and can be called anywhere."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+from pipelines.records import Cutout, Keypoints, Upload
+from pipelines.run import (
+    Run, branch_run, change_settings, create_run, import_records, replace_artefact,
+)  # fmt: skip
+from pipelines.store import Store
+from ui.run_reader import RunReader
+
+
+def describe(system: str) -> dict[str, Any]:
+    """A system as plain data: its steps, what depends on them, and their knobs, for the page to draw."""
+    from pipelines.systems import find_system
+
+    recipe = find_system(system)
+    steps = [
+        {
+            "name": step.name, "title": step.title, "summary": step.summary, "kind": step.kind,
+            "record": step.output.kind, "seeded": step.seeded, "after": sorted(recipe.after(step.name)),
+            "knobs": [
+                {
+                    "name": k.name, "type": k.type.__name__, "default": k.default, "help": k.help, "low": k.low,
+                    "high": k.high, "unit": k.unit, "choices": list(k.choices),
+                }
+                for k in step.knobs
+            ],
+        }
+        for step in recipe.steps
+    ]  # fmt: skip
+    return {"name": system, "title": recipe.title, "summary": recipe.summary, "preset": recipe.preset, "steps": steps}
+
+
+def create(folder: str, name: str, data: bytes, system: str, seed: int) -> None:
+    """A new run folder with the upload beside it."""
+    upload = Upload(data, name)
+    create_run(Path(folder), upload, system, seed=seed)
+    (Path(folder) / "upload.bin").write_bytes(data)
+
+
+def adopt(base: str, folder: str, store: str) -> None:
+    """A run of one's own that goes on from a prepared one."""
+    kept = Store(Path(store))
+    run = Run.load(Path(base))
+    with kept.hold() as hold:
+        import_records(run, kept, hold)
+        contents = []
+        for state in run.steps:
+            entry = kept.lookup(state.key, hold) if state.key else None
+            contents += [entry.content] if entry else []
+        branch = branch_run(Path(folder), run)
+        kept.pin(branch.id, contents)
+
+
+def change(folder: str, settings: dict[str, dict[str, Any]], seed: int | None) -> list[str]:
+    """Change knobs and seed of a run that is not under way; returns the steps that turned stale."""
+    run = Run.load(Path(folder))
+    if seed is not None:
+        run.seed = seed
+    return change_settings(run, settings)
+
+
+def replace(folder: str, store: str, step: str, record: Cutout | Keypoints | None) -> str | None:
+    """Put a hand-made record in a step's place (None takes it back); returns its content."""
+    kept, run = Store(Path(store)), Run.load(Path(folder))
+    if record is None:
+        replace_artefact(run, step, None)
+        return None
+    with kept.hold() as hold:
+        content = kept.add(record, hold)
+        kept.pin(run.id, [content, *(s.content for s in run.steps if s.content)])
+        replace_artefact(run, step, content)
+    return content
+
+
+def draw(folder: str, store: str, step: str, maker: str, argument: str, out: str) -> None:
+    """Make one file for the inspector. maker: 'module:function', called with (reader, step, argument) -> bytes."""
+    module, name = maker.split(":")
+    function = getattr(importlib.import_module(module), name)
+    data = function(RunReader(Path(folder), Store(Path(store))), step, argument)
+    _write(Path(out), data)
+
+
+def write_file(folder: str, store: str, format: str, out: str) -> str:
+    """Write one export format; returns its sentence. OBJ leaves as a ZIP with its material and texture."""
+    import tempfile
+    import zipfile
+
+    from pipelines.export.table import export
+
+    bundle = RunReader(Path(folder), Store(Path(store))).bundle()
+    target = Path(out)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        path = Path(scratch) / f"person.{format}"
+        sentence = export(bundle, format, path)
+        if format == "obj":
+            packed = Path(scratch) / "packed"
+            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+                for part in sorted(Path(scratch).glob("person.*")):
+                    archive.write(part, part.name)
+            path = packed
+        os.replace(path, target)
+    return str(sentence)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+

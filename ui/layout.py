@@ -1,0 +1,235 @@
+"""The page as Gradio blocks, and the events between them.
+
+Gradio carries the session, the queue and the native controls; the rail, the stage and the inspector are drawn by our
+own scripts (assets/style) from one snapshot of the run. The snapshot goes through one hidden component, the *door*:
+its value is the snapshot, its event `act` brings back what the visitor did.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import gradio as gr
+
+from pipelines.step import UserError
+from pipelines.systems import SYSTEMS
+from ui import edit, plates
+from ui.actions import Actions
+from ui.downloads import cards
+from ui.follow import Followers, follow, look
+from ui.session import PUBLIC, TOKEN, UNFINISHED, new_token
+from ui.texts import FOOTER, MASTHEAD
+
+Note = dict[str, str]  # the browser's note: visitor's token, own run, prepared run that is shown
+NOTE: Note = {"token": "", "mine": "", "example": ""}
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+def widget(name: str, **options: Any) -> gr.HTML:
+    """A component drawn by the function `name` in assets/style/main.js. Its own markup never changes, so that an
+    iframe in it is never loaded anew."""
+    script = (
+        "const events = ['act'];"
+        "import(new URL('style/main.js', document.baseURI).href).then((main) => "
+        f"main.{name}(element, {{props, trigger, watch, events}}));"
+    )
+    return gr.HTML(
+        html_template=f"<div class='hs-{name}'></div>", js_on_load=script, elem_id=f"hs-{name}",
+        apply_default_css=False, **options,
+    )  # fmt: skip
+
+
+class Handlers:
+    """The functions behind the page's events. door values: a snapshot, or {'error': sentence}."""
+
+    def __init__(self, actions: Actions) -> None:
+        self.actions, self.session, self.followers = actions, actions.session, Followers()
+
+    def restore(self, note: Note | None) -> tuple[Note, dict[str, Any]]:
+        """On every load: the visitor's run if it is still there, else a prepared one, else an empty page."""
+        note = {**NOTE, **{k: v for k, v in (note or {}).items() if k in NOTE and isinstance(v, str)}}
+        if not TOKEN.fullmatch(note["token"]):
+            note = {**NOTE, "token": new_token()}
+        notice = ""
+        if note["mine"]:
+            try:
+                self.session.folder(note["token"], note["mine"])
+            except UserError:
+                note["mine"] = ""
+                notice = "Your last run has been deleted; runs are kept for a limited time only."
+        return note, {**self.show(note), "notice": notice}
+
+    def show(self, note: Note) -> dict[str, Any]:
+        """The door's value for what the note points to."""
+        examples = self.session.example_names()
+        shown: dict[str, Any] = {"state": "empty", "steps": []}
+        name = note["example"] if note["example"] in examples else ""
+        if name or not note["mine"]:
+            name = name or (examples[0] if examples else "")
+            if name:
+                shown = look(self.session, None, PUBLIC, name)
+        else:
+            shown = look(self.session, self.actions.worker, note["token"], note["mine"])
+        limits = self.session.limits
+        return {
+            **shown, "visitor": note["token"], "has_mine": bool(note["mine"]), "keep_hours": limits.keep_hours,
+            "upload_bytes": limits.upload_bytes, "at": time.time(),
+        }  # fmt: skip
+
+    async def start(
+        self, note: Note, photo: Any, system: str, seed: float, stepwise: bool
+    ) -> tuple[Any, dict[str, Any]]:  # fmt: skip
+        """'Reconstruct'."""
+        upload = (photo or {}).get("upload") if isinstance(photo, dict) else None
+        if not upload:
+            return gr.skip(), problem("Choose a photo of a person first, or one of the examples.")
+        try:
+            name = await self.actions.start(note["token"], upload, system, int(seed or 0), bool(stepwise))
+        except UserError as error:
+            return gr.skip(), problem(str(error))
+        note = {**note, "mine": name, "example": ""}
+        return note, self.show(note)
+
+    async def act(self, note: Note, stepwise: bool, event: gr.EventData) -> tuple[Any, dict[str, Any]]:
+        """Whatever was pressed in our own widgets."""
+        data = event._data if isinstance(event._data, dict) else {}
+        try:
+            note = await self._act(dict(note), data, bool(stepwise))
+        except UserError as error:
+            return gr.skip(), problem(str(error))
+        return note, self.show(note)
+
+    async def _act(self, note: Note, data: dict[str, Any], stepwise: bool) -> Note:
+        kind, run = str(data.get("type")), note["example"] or note["mine"] or self._first_example()
+        token = note["token"]
+        if kind == "example":
+            return {**note, "example": str(data.get("name"))}
+        if kind == "mine":
+            return {**note, "example": ""}
+        if kind == "stop":
+            await self.actions.stop(token, note["mine"])
+            return note
+        if kind == "delete":
+            await self.actions.delete(token, note["mine"])
+            return {**note, "mine": "", "example": ""}
+        if kind == "run_from":
+            seed = data.get("seed")
+            settings = {str(s): dict(v) for s, v in dict(data.get("settings") or {}).items()}
+            name = await self.actions.run_from(
+                token, run, str(data.get("step") or ""), settings, stepwise=stepwise,
+                seed=None if seed is None else int(seed),
+            )  # fmt: skip
+        elif kind == "continue":
+            name = await self.actions.go_on(token, run, stepwise=stepwise)
+        elif kind == "keypoints":
+            name = await edit.move_keypoints(self.actions, token, run, str(data.get("step")), data, stepwise)
+        elif kind == "take_back":
+            name = await self.actions.replace(token, run, str(data.get("step")), None, stepwise=stepwise)
+        else:
+            raise UserError("The page asked for something that this version does not know; reload it.")
+        return {**note, "mine": name, "example": ""}
+
+    def _first_example(self) -> str:
+        return next(iter(self.session.example_names()), "")
+
+    async def stop(self, note: Note) -> dict[str, Any]:
+        """'Stop': waits until the run has stopped, and paints it so."""
+        try:
+            await self.actions.stop(note["token"], note["mine"])
+        except UserError as error:
+            return problem(str(error))
+        return self.show(note)
+
+    async def follow(self, note: Note, request: gr.Request) -> AsyncIterator[Any]:
+        """Paints the run until it rests."""
+        shown = self.show(note)
+        if note["example"] or not note["mine"] or shown.get("state") not in UNFINISHED:
+            yield gr.skip()
+            return
+        worker = await self.actions.ready()
+        page = str(request.session_hash)
+        async for view in follow(self.session, worker, self.followers, page, note["token"], note["mine"]):
+            yield {**shown, **view, "at": time.time()}
+
+    async def reconstruct(self, photo: gr.FileData, system: str = "projection", seed: int = 0) -> AsyncIterator[dict]:
+        """For programs: one photo in, the run's record with addresses of its files out; yields while it works."""
+        from pathlib import Path
+
+        worker = await self.actions.ready()
+        token = new_token()
+        path = Path(photo["path"] if isinstance(photo, dict) else photo.path)
+        try:
+            if path.stat().st_size > self.session.limits.upload_bytes:
+                raise UserError("The photo is too large; send a smaller copy.")
+            upload = self.session.keep_upload(token, path.read_bytes(), path.name)
+            name = await self.actions.start(token, upload, system, seed, False)
+        except UserError as error:
+            raise gr.Error(str(error)) from error
+        async for view in follow(self.session, worker, self.followers, token, token, name):
+            yield {**view, "files": {c["format"]: f"{view['base']}/export/{c['format']}" for c in cards()}}
+
+
+def problem(sentence: str) -> dict[str, Any]:
+    """A door value that only says what is wrong."""
+    return {"error": sentence, "at": time.time()}
+
+
+def build(actions: Actions, system: str) -> gr.Blocks:
+    """The page. actions: of this server. system: the one chosen at first."""
+    handlers = Handlers(actions)
+    hours = actions.session.limits.keep_hours
+    with gr.Blocks(title="Humanscope", fill_width=True, analytics_enabled=False, delete_cache=(3600, 7200)) as page:
+        note = gr.BrowserState(NOTE, storage_key="humanscope", secret=actions.session.page_secret())
+        gr.HTML(MASTHEAD, elem_id="hs-masthead", apply_default_css=False)
+        with gr.Row(elem_id="hs-work"):
+            with gr.Column(elem_id="hs-side"):
+                photo = widget("photo")
+                with gr.Row(elem_id="hs-go"):
+                    go = gr.Button("Reconstruct", variant="primary", elem_id="hs-reconstruct")
+                    stop = gr.Button("Stop", elem_id="hs-stop")
+                stepwise = gr.Checkbox(False, label="Step by step", info="Pause after each step.", elem_id="hs-stepwise")
+                with gr.Accordion("Settings", open=False, elem_id="hs-settings"):
+                    chosen = gr.Dropdown(list(SYSTEMS), value=system, label="Method", elem_id="hs-system")
+                    seed = gr.Number(0, precision=0, minimum=0, label="Seed", elem_id="hs-seed")
+                widget("examples", examples=example_cards(actions))
+            with gr.Column(elem_id="hs-main"):
+                widget("rail")
+                widget("stage", legend=plates.SEEN_LEGEND)
+                with gr.Group(visible=False, elem_id="hs-brush") as brush:
+                    editor = edit.brush_editor()
+                    with gr.Row():
+                        apply = gr.Button("Apply and go on", variant="primary", elem_id="hs-brush-apply")
+                        leave = gr.Button("Leave as it was", elem_id="hs-brush-leave")
+                widget("files", formats=cards())
+            with gr.Column(elem_id="hs-inspect"):
+                panel = widget("panel")
+        gr.HTML(FOOTER.replace("{hours}", f"{hours:g}"), elem_id="hs-footer", apply_default_css=False)
+        door = widget("door", value={"state": "loading", "steps": []})
+
+        seen = {"inputs": [note], "outputs": [door], "concurrency_limit": 64, **PRIVATE}
+        go.click(
+            handlers.start, [note, photo, chosen, seed, stepwise], [note, door], concurrency_limit=8, **PRIVATE
+        ).then(handlers.follow, **seen)  # fmt: skip
+        door.act(handlers.act, [note, stepwise], [note, door], concurrency_limit=8, **PRIVATE).then(
+            handlers.follow, **seen
+        )
+        stop.click(handlers.stop, [note], [door], queue=False, **PRIVATE)
+        page.load(handlers.restore, [note], [note, door], **PRIVATE).then(handlers.follow, **seen)
+        edit.wire(actions, handlers, note, stepwise, panel, brush, editor, apply, leave, door, seen)
+        gr.api(handlers.reconstruct, api_name="reconstruct", concurrency_limit=4)
+    page.queue(default_concurrency_limit=8, max_size=256)
+    return page
+
+
+def example_cards(actions: Actions) -> list[dict[str, str]]:
+    """Prepared runs and example photos, for the script that lists them."""
+    from ui.routes import EXAMPLE_PHOTO
+
+    found = [{"kind": "run", "name": n, "label": n.replace("_", " ").replace("-", " ")} for n in actions.session.example_names()]
+    folder = actions.session.examples.parent
+    for path in sorted(folder.glob("*")) if folder.is_dir() else ():
+        if EXAMPLE_PHOTO.fullmatch(path.name):
+            found.append({"kind": "photo", "name": path.name, "label": path.stem.replace("_", " ")})
+    return found

@@ -1,0 +1,155 @@
+"""What can be looked at in a step, by the kind of record that it makes.
+
+A *view* is a file for the page, made when it is first asked for: `files/TOKEN/RUN/STEP/NAME`. Only the names listed
+here can be asked for. A *plate* is one thing on the stage, made of views: a picture, a wipe between two pictures,
+a solid (recorded 3D scene, with turned frames where there is no WebGL), keypoints, the scrubbed fit, numbers.
+A later kind of record is added by one entry in VIEWS and one in PLATES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ui.desk import Lane
+
+SPLAT_STYLES = {"colour": "Colour", "seen": "Seen or invented", "opacity": "Opacity", "depth": "Depth"}
+MESH_STYLES = {"textured": "Textured", "clay": "Clay", "normals": "Normals", "wireframe": "Wireframe"}
+SEEN_LEGEND = [["seen", "seen in the photo"], ["grazing", "seen at a grazing angle"], ["generated", "invented"]]
+
+
+@dataclass(frozen=True)
+class View:
+    """maker: 'module:function' for `ui.desk_jobs.draw`. argument: passed on to it."""
+
+    maker: str
+    argument: str = ""
+    lane: Lane = "quick"
+
+
+def _solids(module: str, styles: dict[str, str]) -> dict[str, View]:
+    views = {}
+    for style in styles:
+        views[f"scene-{style}.viser"] = View(f"{module}:scene", style, "slow")
+        views[f"frames-{style}.webp"] = View(f"{module}:frames", style, "slow")
+    return views
+
+
+VIEWS: dict[str, dict[str, View]] = {
+    "photo": {
+        "photo.webp": View("ui.inspect_photo:picture"),
+        "facts.json": View("ui.inspect_photo:facts"),
+    },
+    "person": {
+        "people.json": View("ui.inspect_photo:people"),
+        "facts.json": View("ui.inspect_photo:people_facts"),
+    },
+    "cutout": {
+        "cutout.webp": View("ui.inspect_cutout:picture"),
+        "facts.json": View("ui.inspect_cutout:facts"),
+    },
+    "keypoints": {
+        "points.json": View("ui.inspect_keypoints:points"),
+        "facts.json": View("ui.inspect_keypoints:facts"),
+    },
+    "body": {
+        "before.webp": View("ui.inspect_body:over_photo", "first"),
+        "after.webp": View("ui.inspect_body:over_photo", "last"),
+        "side.webp": View("ui.inspect_body:side"),
+        "fit.webp": View("ui.inspect_body:fit_sheet"),
+        "fit.json": View("ui.inspect_body:fit_curves"),
+        "scene-body.viser": View("ui.inspect_body:scene", "body", "slow"),
+        "frames-body.webp": View("ui.inspect_body:frames", "body", "slow"),
+        "facts.json": View("ui.inspect_body:facts"),
+    },
+    "body_maps": {
+        "front.webp": View("ui.inspect_maps:depth", "full_front"),
+        "back.webp": View("ui.inspect_maps:depth", "full_back"),
+        "normals.webp": View("ui.inspect_maps:normals", "full_front_normal"),
+        "facts.json": View("ui.inspect_maps:facts"),
+    },
+    "layers": {
+        "front.webp": View("ui.inspect_maps:colours", "front_rgb"),
+        "back.webp": View("ui.inspect_maps:colours", "back_rgb"),
+        "front-depth.webp": View("ui.inspect_maps:depth", "front"),
+        "back-depth.webp": View("ui.inspect_maps:depth", "back"),
+        "facts.json": View("ui.inspect_maps:facts"),
+    },
+    "splats": {
+        **_solids("ui.inspect_splats", SPLAT_STYLES),
+        "facts.json": View("ui.inspect_splats:facts"),
+    },
+    "views": {
+        "frames.webp": View("ui.inspect_views:sheet"),
+        "facts.json": View("ui.inspect_views:facts"),
+    },
+    "mesh": {**_solids("ui.inspect_mesh", MESH_STYLES), "facts.json": View("ui.inspect_mesh:facts")},
+    "curve": {"curve.json": View("ui.inspect_numbers:curve"), "facts.json": View("ui.inspect_numbers:facts")},
+    "table": {"facts.json": View("ui.inspect_numbers:table_facts")},
+}
+
+Source = Callable[[str, str], str | None]  # (record kind, view name) -> address of that view, or None
+
+
+def plates(kind: str, here: Callable[[str], str], source: Source) -> list[dict[str, Any]]:
+    """The plates of a step whose record is of this kind.
+
+    here: view name -> address in this step. source: the same in the last step that made a record of a kind.
+    """
+    photo = source("photo", "photo.webp")
+    if kind == "photo":
+        return [_picture("photo", "Photo", here("photo.webp"), "The photo, upright")]
+    if kind == "person":
+        return [{"id": "people", "type": "people", "label": "People", "photo": photo, "data": here("people.json")}]
+    if kind == "cutout":
+        before = {"src": photo, "label": "Photo"}
+        after = {"src": here("cutout.webp"), "label": "Cut-out"}
+        return [{"id": "cutout", "type": "wipe", "label": "Photo and cut-out", "before": before, "after": after,
+                 "grounds": True}]  # fmt: skip
+    if kind == "keypoints":
+        return [{"id": "points", "type": "points", "label": "Keypoints", "photo": photo, "data": here("points.json")}]
+    if kind == "body":
+        before = {"src": here("before.webp"), "label": "Start of the fit"}
+        after = {"src": here("after.webp"), "label": "Fitted body"}
+        return [
+            {"id": "body", "type": "wipe", "label": "Over the photo", "before": before, "after": after},
+            _picture("side", "From the side", here("side.webp"), "The fitted body from its left side, on the ground"),
+            {"id": "fit", "type": "fit", "label": "How it was fitted", "sheet": here("fit.webp"),
+             "data": here("fit.json")},
+            _solid("body-3d", "In 3D", here, "body"),
+        ]  # fmt: skip
+    if kind == "body_maps":
+        names = {"front": "First surface", "back": "Last surface", "normals": "Normals"}
+        return [_picture(n, label, here(f"{n}.webp"), f"{label} of the fitted body") for n, label in names.items()]
+    if kind == "layers":
+        before = {"src": here("front.webp"), "label": "Front layer"}
+        after = {"src": here("back.webp"), "label": "Back layer (invented)"}
+        return [
+            {"id": "layers", "type": "wipe", "label": "Front and back colours", "before": before, "after": after},
+            _picture("front-depth", "Front depth", here("front-depth.webp"), "Depth of the front layer"),
+            _picture("back-depth", "Back depth", here("back-depth.webp"), "Depth of the back layer"),
+        ]
+    if kind == "splats":
+        found = [_solid(style, label, here, style) for style, label in SPLAT_STYLES.items()]
+        found[1]["legend"] = SEEN_LEGEND
+        return found
+    if kind == "mesh":
+        return [_solid(style, label, here, style) for style, label in MESH_STYLES.items()]
+    if kind == "views":
+        scene = source("splats", "scene-colour.viser")
+        return [{"id": "turntable", "type": "solid", "label": "Turntable", "frames": here("frames.webp"), "scene": scene}]
+    if kind == "curve":
+        return [{"id": "curve", "type": "curve", "label": "Curve", "data": here("curve.json")}]
+    return []
+
+
+def _picture(id: str, label: str, src: str, alt: str) -> dict[str, Any]:
+    return {"id": id, "type": "picture", "label": label, "src": src, "alt": alt}
+
+
+def _solid(id: str, label: str, here: Callable[[str], str], style: str) -> dict[str, Any]:
+    return {
+        "id": id, "type": "solid", "label": label, "frames": here(f"frames-{style}.webp"),
+        "scene": here(f"scene-{style}.viser"),
+    }  # fmt: skip

@@ -1,0 +1,121 @@
+"""The run as the page draws it: one plain dictionary, from run.json, the event log and page.json.
+
+States of a step on the rail: waiting, queued (with position), running (k of n, percent), done (seconds), reused,
+needs-you (step by step), warning, failed, cancelled, stale, missing (needs something).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from pipelines.run import Run, StepState
+from pipelines.step import UserError
+from pipelines.worker import read_events
+from ui.plates import plates
+from ui.run_reader import RunReader
+from ui.session import PUBLIC, UNFINISHED, Page, Session
+
+WORDS = {
+    "waiting": "waiting", "queued": "queued", "running": "running", "done": "done", "reused": "reused",
+    "needs-you": "your turn", "warning": "done, with a warning", "failed": "failed", "cancelled": "stopped",
+    "stale": "out of date", "missing": "needs something",
+}  # fmt: skip
+
+
+class Progress:
+    """The last event of each step, read from the growing log a piece at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.offset = folder, 0
+        self.last: dict[str, dict[str, Any]] = {}
+
+    def read(self) -> None:
+        """Take in what was appended since."""
+        events, self.offset = read_events(self.folder, self.offset)
+        for event in events:
+            name = event["step"]
+            if event["state"] == "running" and event.get("fraction") == 0.0 and not event.get("message"):
+                self.last.pop(name, None)  # a new attempt at the step
+            self.last[name] = {**self.last.get(name, {}), **{k: v for k, v in event.items() if v is not None}}
+
+
+def snapshot(session: Session, token: str, name: str, *, position: int = 0, progress: Progress | None = None) -> dict[str, Any]:
+    """Everything the page shows of a run; UserError when the token may not see it."""
+    folder = session.folder(token, name)
+    reader = RunReader(folder, session.store)
+    run = reader.run
+    mine = token != PUBLIC
+    page = Page.load(folder) if mine else None
+    if progress is None:
+        progress = Progress(folder)
+    progress.read()
+    base = f"files/{token}/{name}"
+    steps = [_step(run, state, reader, base, progress, position) for state in run.steps]
+    pause = _pause_at(run, page)
+    if pause is not None:
+        steps[pause]["state"] = "needs-you"
+        steps[pause]["word"] = "your turn: look, then continue"
+    return {
+        "token": token, "run": name, "mine": mine, "system": run.system, "seed": run.seed, "state": run.state,
+        "message": run.message, "photo_name": run.photo_name, "steps": steps, "position": position,
+        "stepwise": bool(page and page.stepwise), "expires": page.expires if page else None, "base": base,
+        "settings": run.settings, "replaced": sorted(run.replaced), "busy": run.state in UNFINISHED,
+        "stand_in": run.preset == "tiny", "version": run.version,
+    }  # fmt: skip
+
+
+def next_step(run: Run) -> str | None:
+    """The first step without a fitting result, or None."""
+    return next((s.name for s in run.steps if not s.finished), None)
+
+
+def _pause_at(run: Run, page: Page | None) -> int | None:
+    """In step-by-step mode: the number of the step that waits to be looked at."""
+    if page is None or not page.stepwise or run.state in (*UNFINISHED, "done", "failed", "cancelled", "missing"):
+        return None
+    finished = [i for i, s in enumerate(run.steps) if s.finished]
+    return finished[-1] if finished and len(finished) < len(run.steps) else None
+
+
+def _step(
+    run: Run, state: StepState, reader: RunReader, base: str, progress: Progress, position: int
+) -> dict[str, Any]:  # fmt: skip
+    shown = state.state
+    if run.state not in UNFINISHED and shown in ("queued", "running"):
+        shown = "waiting"
+    event = progress.last.get(state.name, {}) if shown == "running" else {}
+    seconds = state.seconds
+    found: dict[str, Any] = {
+        "name": state.name, "title": state.title, "kind": state.kind, "state": shown, "word": WORDS[shown],
+        "message": event.get("message", state.message) if shown == "running" else state.message,
+        "fraction": event.get("fraction"), "seconds": seconds, "memory": state.peak_rss_mb,
+        "content": (state.content or "")[:12], "replaced": state.replaced, "preview": None, "record": None, "plates": [],
+    }  # fmt: skip
+    if shown == "queued" and position:
+        found["word"] = f"queued, {position} before you"
+    if shown == "running" and found["fraction"] is not None:
+        found["word"] = f"running, {round(100 * found['fraction'])} %"
+    if event.get("preview"):
+        found["preview"] = f"{base}/{state.name}/{event['preview']}?t={event['time']:.2f}"
+    with contextlib.suppress(UserError, OSError):
+        kind = reader.kind(state.name)
+        if kind is not None:
+            found["record"] = kind
+            found["plates"] = plates(kind, lambda view: _address(base, state, view), _sources(run, reader, base))
+    return found
+
+
+def _address(base: str, state: StepState, view: str) -> str:
+    return f"{base}/{state.name}/{view}?c={(state.content or '')[:12]}"
+
+
+def _sources(run: Run, reader: RunReader, base: str) -> Any:
+    def source(kind: str, view: str) -> str | None:
+        for state in reversed(run.steps):
+            if reader.kind(state.name) == kind:
+                return _address(base, state, view)
+        return None
+
+    return source
