@@ -80,7 +80,7 @@ def make_case(pose: str, rng: np.random.Generator, *, child: bool, noise: float,
     phenotypes = rig.default_phenotypes().astype(np.float64)
     phenotypes += rng.uniform(-1, 1, 6) * (0.3, 0.03, 0.2, 0.2, 0.12, 0.2)
     if child:
-        phenotypes[1], phenotypes[4] = rng.uniform(0.25, 0.42), 0.5
+        phenotypes[1], phenotypes[4] = rng.uniform(0.05, 0.35), 0.5
     lengths = rng.normal(0, 0.03, 9)
     rotations = rig.identity_pose().astype(np.float64)
     for bone, degrees in POSES[pose].items():

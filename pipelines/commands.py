@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipelines.run import Executor, Run, branch_run, create_run, import_records
+from pipelines.run import Executor, Run, branch_run, create_run, hash_bytes, import_records
 from pipelines.step import Cancelled, MissingNeed, UserError
 from pipelines.store import Store
 from pipelines.systems import SYSTEMS, find_system
@@ -158,10 +158,6 @@ def _prepare(arguments: argparse.Namespace) -> tuple[Run, Any, Store]:
     root = arguments.runs or default_root()
     base = find_run(arguments.base, root) if arguments.base else None
     system = arguments.system or (base.system if base else "projection")
-    if base and system != base.system:
-        base_settings = {k: v for k, v in base.settings.items() if k in {s.name for s in find_system(system).steps}}
-    else:
-        base_settings = base.settings if base else {}
     recipe = find_system(system)
     settings = recipe.parse_settings(arguments.settings)
     if arguments.until:
@@ -174,11 +170,9 @@ def _prepare(arguments: argparse.Namespace) -> tuple[Run, Any, Store]:
         _check_photo(upload, recipe, settings)
     store = Store(root)
     folder = store.root / "runs" / os.urandom(16).hex()
-    if base is None or upload is not None:
-        merged = {k: {**base_settings.get(k, {}), **settings.get(k, {})} for k in {*base_settings, *settings}}
+    if base is None:
         assert upload is not None
-        seed = arguments.seed if arguments.seed is not None else (base.seed if base else 0)
-        return create_run(folder, upload, system, settings=merged, seed=seed, **options), upload, store
+        return create_run(folder, upload, system, settings=settings, seed=arguments.seed or 0, **options), upload, store
     with store.hold() as hold:
         import_records(base, store, hold)
         for name in base.replaced:
@@ -187,8 +181,11 @@ def _prepare(arguments: argparse.Namespace) -> tuple[Run, Any, Store]:
         options["seed"] = arguments.seed
     if not arguments.weights:
         options.pop("weights")
-    run = branch_run(folder, base, settings=settings, **options)
-    return run, None, store
+    run = branch_run(folder, base, system=system, settings=settings, **options)
+    if upload is not None:
+        run.photo_name, run.upload_sha256 = Path(upload.name).name, hash_bytes(upload.data)
+        run.save()
+    return run, upload, store
 
 
 def _check_photo(upload: Any, recipe: Any, settings: dict[str, dict[str, Any]]) -> None:

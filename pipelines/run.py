@@ -156,14 +156,19 @@ def hash_bytes(data: bytes) -> str:
 
 
 def branch_run(folder: Path, base: Run, **changes: Any) -> Run:
-    """A new run that goes on from `base`: same photo, system, parameters and edits, unless `changes` says otherwise."""
-    settings = {k: dict(v) for k, v in base.settings.items()}
+    """A new run that goes on from `base`: same photo, system, parameters and edits, unless `changes` says otherwise.
+
+    In another system, what belongs to steps that it does not have is left behind.
+    """
+    system = changes.pop("system", base.system)
+    known = {step.name for step in find_system(system).steps}
+    settings = {k: dict(v) for k, v in base.settings.items() if k in known}
     for name, values in (changes.pop("settings", None) or {}).items():
         settings.setdefault(name, {}).update(values)
-    replaced = {**base.replaced, **(changes.pop("replaced", None) or {})}
+    replaced = {k: v for k, v in base.replaced.items() if k in known} | (changes.pop("replaced", None) or {})
     options = {"seed": base.seed, "device": base.device, "weights": base.weights, **changes}
     upload = Upload(b"", base.photo_name)
-    run = create_run(folder, upload, base.system, settings=settings, replaced=replaced, **options)
+    run = create_run(folder, upload, system, settings=settings, replaced=replaced, **options)
     run.upload_sha256 = base.upload_sha256
     run.save()
     return run

@@ -126,6 +126,22 @@ def person_body() -> Body:
     return Body(arrays, {"schema": "humanscope.body/1", "model": "test person"})
 
 
+def rigged_body() -> Body:
+    """The default body, its left upper arm turned upwards, three metres from a level camera."""
+    from pipelines.body.read_body import make_body
+    from pipelines.body.rig import default_rig
+
+    rig = default_rig()
+    rotations = np.tile(np.eye(3, dtype=np.float32), (rig.bone_count, 1, 1))
+    # In the rig's axes (x to the left, y down) the left arm points to (1, 1); -90 degrees about z turn it to (1, -1).
+    rotations[rig.bone("upperarm01.L")] = [[0, 1, 0], [-1, 0, 0], [0, 0, 1]]
+    return make_body(
+        rotations=rotations, root_translation=np.array([0, 0, 3.2]), phenotypes=rig.default_phenotypes(),
+        length_scales=np.zeros(9), K=person_camera().K, image_size=(90, 120), pitch=0.0,
+        texts={"source": "test", "source_version": "1"},
+    )  # fmt: skip
+
+
 def person_bundle(turntable_frames: int = 12) -> Bundle:
     """Everything that an export can ask for, small. The turntable's pictures are drawn from the splats'
     points.
@@ -154,12 +170,12 @@ def person_bundle(turntable_frames: int = 12) -> Bundle:
 
 
 def _points_picture(splats: Splats, camera: Camera) -> NDArray[np.float32]:
-    """(H, W, 4) straight alpha: 5 x 5 pixels of colour at each splat, the nearest last. Plain on purpose."""
+    """(H, W, 4) straight alpha: 3 x 3 pixels of colour at each splat, the nearest last. Plain on purpose."""
     image = np.zeros((camera.height, camera.width, 4), np.float32)
     pixels, depth = camera.project(splats.means)
     for i in np.argsort(-depth, kind="stable"):
         x, y = (int(v) for v in np.floor(pixels[i]))
-        image[max(y - 2, 0) : max(y + 3, 0), max(x - 2, 0) : max(x + 3, 0)] = (*splats.colours[i], 1.0)
+        image[max(y - 1, 0) : max(y + 2, 0), max(x - 1, 0) : max(x + 2, 0)] = (*splats.colours[i], 1.0)
     return image
 
 

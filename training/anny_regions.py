@@ -118,6 +118,9 @@ def split_head(
     jaw = ear_low + (chin - ear_low) * np.clip((ear_front - z) / (ear_front - eyes[2]), 0.0, 1.0)
     face &= y < jaw + 0.012
     scalp = head & ~face & (y < ear_low + 0.005) & ((z >= border) | (y <= hairline))
+    # Beside the lower half of the ear, hair grows behind it only.
+    middle = vertices[ear].mean(0)
+    scalp &= (y < middle[1]) | (z > middle[2])
     part[face] = PART_NAMES.index("face")
     part[scalp] = PART_NAMES.index("scalp")
     part[ear] = PART_NAMES.index("head")

@@ -12,7 +12,7 @@ Nothing else in the repository needs that package. What is stored, and why so sm
   multilinear between the anchors, so its values on the grid of anchors (2 x 4 x 3 x 3 x 2 x 2) say everything.
 - The reached shapes span 136 dimensions. We keep the `RANK` directions of most variance over adults (and, with a
   smaller weight, children), around their mean. Coordinates are integers in steps such that rounding never moves a
-  vertex by more than `ROUNDING` per direction, stored as differences of neighbouring vertices, which deflate packs well.
+  vertex by more than `ROUNDING` per direction, stored as differences of neighbouring vertices, which pack well.
 - Local changes and face actions are sparse: indices and integer offsets only.
 """
 
@@ -286,7 +286,7 @@ def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
         "schema": "humanscope.rig/1",
         "export_version": EXPORT_VERSION,
         "source": "anny " + importlib.metadata.version("anny"),
-        "axes": "opencv: x to the person's left, y down, z backwards; metres; pelvis joint of the template at the origin",
+        "axes": "opencv: x to the person's left, y down, z backwards; metres",
         "rank": int(arrays["basis"].shape[0]),
         "rounding_m": ROUNDING,
         "licence": "Anny code Apache-2.0 (NAVER Corp.); MakeHuman/MPFB data CC0-1.0; see LICENSE and NOTICE beside",

@@ -8,9 +8,17 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from pipelines.records import Cutout, Keypoints, Upload
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.records import Keypoints, Photo, Record, Upload
 from pipelines.run import (
-    Run, branch_run, change_settings, create_run, import_records, replace_artefact,
+    Run,
+    branch_run,
+    change_settings,
+    create_run,
+    import_records,
+    replace_artefact,
 )  # fmt: skip
 from pipelines.store import Store
 from ui.run_reader import RunReader
@@ -67,12 +75,20 @@ def change(folder: str, settings: dict[str, dict[str, Any]], seed: int | None) -
     return change_settings(run, settings)
 
 
-def replace(folder: str, store: str, step: str, record: Cutout | Keypoints | None) -> str | None:
-    """Put a hand-made record in a step's place (None takes it back); returns its content."""
+def replace(folder: str, store: str, step: str, edit: Keypoints | NDArray[np.float32] | None) -> str | None:
+    """Put a hand-made record in a step's place; returns its content. edit: keypoints, a matte (H, W), or None,
+    which takes the earlier edit back."""
     kept, run = Store(Path(store)), Run.load(Path(folder))
-    if record is None:
+    if edit is None:
         replace_artefact(run, step, None)
         return None
+    record: Record
+    if isinstance(edit, Keypoints):
+        record = edit
+    else:
+        from pipelines.matte import cutout_by_hand
+
+        record = cutout_by_hand(RunReader(Path(folder), kept).need(Photo), edit)
     with kept.hold() as hold:
         content = kept.add(record, hold)
         kept.pin(run.id, [content, *(s.content for s in run.steps if s.content)])
@@ -93,13 +109,13 @@ def write_file(folder: str, store: str, format: str, out: str) -> str:
     import tempfile
     import zipfile
 
-    from pipelines.export.table import export
+    from pipelines.export.table import EXPORTS, export
 
     bundle = RunReader(Path(folder), Store(Path(store))).bundle()
     target = Path(out)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        path = Path(scratch) / f"person.{format}"
+        path = Path(scratch) / f"person{EXPORTS[format].suffix}"
         sentence = export(bundle, format, path)
         if format == "obj":
             packed = Path(scratch) / "packed"
@@ -119,5 +135,3 @@ def _write(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-

@@ -23,13 +23,16 @@ FORMATS: dict[str, Format] = {
     "html": Format("HTML page", "The result in one page that opens without a network.", "splats"),
     "viser": Format("VISER scene", "The recorded 3D scene for viser's player.", "splats"),
     "mp4": Format("MP4 film", "One turn around the person.", "views"),
+    "webp": Format("WEBP animation", "The same turn with a transparent ground, for web pages.", "views"),
+    "preview": Format("PNG preview", "Front, sides and back in one picture.", "splats"),
     "zip": Format("Everything, ZIP", "All files with the run record, licences and the command that repeats it.", "*"),
 }
 
 
 def file_name(format: str) -> str:
     """What the file is called on the visitor's disk."""
-    return {"obj": "humanscope-obj.zip", "zip": "humanscope-run.zip"}.get(format, f"humanscope-person.{format}")
+    own = {"obj": "humanscope-obj.zip", "zip": "humanscope-run.zip", "preview": "humanscope-preview.png"}
+    return own.get(format, f"humanscope-person.{format}")
 
 
 def cards() -> list[dict[str, str]]:

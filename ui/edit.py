@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from pipelines.records import Cutout, Keypoints, Photo, to_bytes
+from pipelines.records import Cutout, Keypoints, Photo
 from pipelines.step import UserError
 from ui.actions import Actions
+from ui.edit_keypoints import moved
+from ui.edit_matte import background, painted, strokes_of
 from ui.run_reader import RunReader
 from ui.session import PUBLIC
 
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
     from ui.layout import Handlers
 
 ADD, REMOVE = "#12a05c", "#d63a2f"  # the brush colours: this is the person; this is not
-EDITOR_PIXELS = 900
 
 
 def brush_editor() -> gr.ImageEditor:
@@ -34,68 +30,6 @@ def brush_editor() -> gr.ImageEditor:
         brush=gr.Brush(default_size=24, colors=[ADD, REMOVE], default_color=ADD, color_mode="fixed"), height=560,
         buttons=[],
     )  # fmt: skip
-
-
-def background(photo: Photo, cutout: Cutout) -> Image.Image:
-    """What one paints on: the photo, with all that is not the person dimmed; at most EDITOR_PIXELS high or wide."""
-    dim = 0.25 + 0.75 * cutout.alpha[..., None]
-    veil = np.array([0.35, 0.35, 0.38], np.float32) * (1 - dim)
-    image = Image.fromarray(to_bytes(photo.rgb * dim + veil))
-    image.thumbnail((EDITOR_PIXELS, EDITOR_PIXELS))
-    return image
-
-
-def painted(photo: Photo, cutout: Cutout, strokes: Image.Image) -> Cutout:
-    """The cut-out after the strokes (RGBA, any size, transparent where nothing was painted).
-
-    Green raises alpha to one, red lowers it to zero; the strokes' own alpha blends at their rims. Where the person
-    is new, the colours are the photo's.
-    """
-    width, height = photo.size
-    paint = np.asarray(strokes.convert("RGBA").resize((width, height), Image.Resampling.BILINEAR), np.float32) / 255
-    strength = paint[..., 3]
-    if not (strength > 0.02).any():
-        raise UserError("Nothing was painted; paint with green or red first, or leave the cut-out as it was.")
-    adds = paint[..., 1] >= paint[..., 0]
-    alpha = np.where(adds, np.maximum(cutout.alpha, strength), cutout.alpha * (1 - strength))
-    new = np.clip((alpha - cutout.alpha) / np.maximum(alpha, 1e-6), 0, 1)[..., None]
-    rgb = cutout.rgb * (1 - new) + photo.rgb * new
-    rgba = np.dstack([rgb, alpha]).astype(np.float32)
-    return Cutout(rgba, {**facts_of(alpha), "source": "hand"})
-
-
-def facts_of(alpha: NDArray[np.floating]) -> dict[str, Any]:
-    """Coverage (share of the picture) and touched borders of a matte (H, W)."""
-    inside = alpha > 0.5
-    rims = {"left": inside[:, 0], "right": inside[:, -1], "top": inside[0], "bottom": inside[-1]}
-    return {"coverage": round(float(alpha.mean()), 5), "touching": [k for k, v in rims.items() if v.any()]}
-
-
-def strokes_of(value: Any) -> Image.Image:
-    """The painted layer of an ImageEditor's value."""
-    layers = (value or {}).get("layers") or []
-    if not layers or layers[0] is None:
-        raise UserError("Nothing was painted; paint with green or red first, or leave the cut-out as it was.")
-    layer = layers[0]
-    assert isinstance(layer, Image.Image)
-    return layer
-
-
-def moved(keypoints: Keypoints, changes: dict[str, Any]) -> Keypoints:
-    """Keypoints with some body points put elsewhere by hand. changes: {index: [x px, y px]}."""
-    body, edited = keypoints.body.copy(), keypoints.edited.copy()
-    for name, place in changes.items():
-        try:
-            i, x, y = int(name), float(place[0]), float(place[1])
-        except (TypeError, ValueError, IndexError):
-            raise UserError("A moved keypoint needs a number and two coordinates; reload the page.") from None
-        if not (0 <= i < len(body) and math.isfinite(x) and math.isfinite(y)):
-            raise UserError(f"There is no keypoint {name} at {place}; reload the page.")
-        body[i] = (x, y, 1.0, 1.0)
-        edited[i] = True
-    if not changes:
-        raise UserError("No keypoint was moved; drag one first.")
-    return dataclasses.replace(keypoints, body=body, edited=edited)
 
 
 async def move_keypoints(

@@ -41,7 +41,9 @@ class Followers:
             del self._newest[page]
 
 
-def look(session: Session, worker: Worker | None, token: str, name: str, progress: Progress | None = None) -> dict[str, Any]:
+def look(
+    session: Session, worker: Worker | None, token: str, name: str, progress: Progress | None = None
+) -> dict[str, Any]:
     """The snapshot of now. A run whose worker died is marked failed on the way."""
     position = 0
     if worker is not None and token != PUBLIC:

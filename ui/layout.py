@@ -189,13 +189,16 @@ def build(actions: Actions, system: str) -> gr.Blocks:
                 with gr.Row(elem_id="hs-go"):
                     go = gr.Button("Reconstruct", variant="primary", elem_id="hs-reconstruct")
                     stop = gr.Button("Stop", elem_id="hs-stop")
-                stepwise = gr.Checkbox(False, label="Step by step", info="Pause after each step.", elem_id="hs-stepwise")
+                stepwise = gr.Checkbox(
+                    False, label="Step by step", info="Pause after each step.", elem_id="hs-stepwise"
+                )
                 with gr.Accordion("Settings", open=False, elem_id="hs-settings"):
                     chosen = gr.Dropdown(list(SYSTEMS), value=system, label="Method", elem_id="hs-system")
                     seed = gr.Number(0, precision=0, minimum=0, label="Seed", elem_id="hs-seed")
                 widget("examples", examples=example_cards(actions))
-            with gr.Column(elem_id="hs-main"):
+            with gr.Column(elem_id="hs-top"):
                 widget("rail")
+            with gr.Column(elem_id="hs-main"):
                 widget("stage", legend=plates.SEEN_LEGEND)
                 with gr.Group(visible=False, elem_id="hs-brush") as brush:
                     editor = edit.brush_editor()
@@ -227,7 +230,10 @@ def example_cards(actions: Actions) -> list[dict[str, str]]:
     """Prepared runs and example photos, for the script that lists them."""
     from ui.routes import EXAMPLE_PHOTO
 
-    found = [{"kind": "run", "name": n, "label": n.replace("_", " ").replace("-", " ")} for n in actions.session.example_names()]
+    found = [
+        {"kind": "run", "name": n, "label": n.replace("_", " ").replace("-", " ")}
+        for n in actions.session.example_names()
+    ]
     folder = actions.session.examples.parent
     for path in sorted(folder.glob("*")) if folder.is_dir() else ():
         if EXAMPLE_PHOTO.fullmatch(path.name):

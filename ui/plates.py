@@ -81,7 +81,7 @@ VIEWS: dict[str, dict[str, View]] = {
         "facts.json": View("ui.inspect_splats:facts"),
     },
     "views": {
-        "frames.webp": View("ui.inspect_views:sheet"),
+        "frames.webp": View("ui.inspect_views:sheet_of"),
         "facts.json": View("ui.inspect_views:facts"),
     },
     "mesh": {**_solids("ui.inspect_mesh", MESH_STYLES), "facts.json": View("ui.inspect_mesh:facts")},
@@ -89,7 +89,14 @@ VIEWS: dict[str, dict[str, View]] = {
     "table": {"facts.json": View("ui.inspect_numbers:table_facts")},
 }
 
+COMMON = {"artefact.zip": View("ui.inspect_numbers:artefact_zip")}  # every kind of record has these
+
 Source = Callable[[str, str], str | None]  # (record kind, view name) -> address of that view, or None
+
+
+def view_of(kind: str | None, name: str) -> View | None:
+    """The view of that name for a kind of record, or None: only what is listed can be asked for."""
+    return {**COMMON, **VIEWS[kind]}.get(name) if kind in VIEWS else None
 
 
 def plates(kind: str, here: Callable[[str], str], source: Source) -> list[dict[str, Any]]:
@@ -138,7 +145,9 @@ def plates(kind: str, here: Callable[[str], str], source: Source) -> list[dict[s
         return [_solid(style, label, here, style) for style, label in MESH_STYLES.items()]
     if kind == "views":
         scene = source("splats", "scene-colour.viser")
-        return [{"id": "turntable", "type": "solid", "label": "Turntable", "frames": here("frames.webp"), "scene": scene}]
+        return [
+            {"id": "turntable", "type": "solid", "label": "Turntable", "frames": here("frames.webp"), "scene": scene}
+        ]
     if kind == "curve":
         return [{"id": "curve", "type": "curve", "label": "Curve", "data": here("curve.json")}]
     return []

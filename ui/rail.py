@@ -41,7 +41,9 @@ class Progress:
             self.last[name] = {**self.last.get(name, {}), **{k: v for k, v in event.items() if v is not None}}
 
 
-def snapshot(session: Session, token: str, name: str, *, position: int = 0, progress: Progress | None = None) -> dict[str, Any]:
+def snapshot(
+    session: Session, token: str, name: str, *, position: int = 0, progress: Progress | None = None
+) -> dict[str, Any]:
     """Everything the page shows of a run; UserError when the token may not see it."""
     folder = session.folder(token, name)
     reader = RunReader(folder, session.store)

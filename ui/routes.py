@@ -5,6 +5,7 @@
     GET  files/TOKEN/RUN/export/FORMAT        a file to keep; with ?prepare=1 only its size and what it holds
     GET  systems/NAME.json                    steps and knobs of a system
     GET  style/NAME                           our scripts and style sheet
+    GET  examples/NAME                        an example photo
     GET  play/                                viser's own player, for recordings
     GET  health                               {"ready": true} as soon as the worker is there
 
@@ -26,7 +27,7 @@ from pipelines.step import UserError
 from ui import desk_jobs
 from ui.actions import Actions
 from ui.downloads import FORMATS, file_name
-from ui.plates import VIEWS
+from ui.plates import view_of
 from ui.run_reader import RunReader
 from ui.session import PUBLIC, TOKEN, folder_bytes
 
@@ -35,8 +36,9 @@ STYLE_NAME = re.compile(r"[a-z0-9_]+\.(js|css|svg|png)")
 PREVIEW = re.compile(r"preview_[A-Za-z0-9._-]+\.webp")
 MEDIA = {
     ".webp": "image/webp", ".json": "application/json", ".viser": "application/octet-stream", ".js": "text/javascript",
-    ".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png",
+    ".zip": "application/zip", ".css": "text/css", ".svg": "image/svg+xml", ".png": "image/png",
 }  # fmt: skip
+EXAMPLE_PHOTO = re.compile(r"[A-Za-z0-9_-]{1,64}\.(png|jpg|webp)")
 NO_SUCH = {"detail": "There is no such file here."}
 
 
@@ -73,6 +75,13 @@ def _add_plain(app: FastAPI, actions: Actions) -> None:
         if not STYLE_NAME.fullmatch(name) or not path.is_file():
             return JSONResponse(NO_SUCH, 404)
         return FileResponse(path, media_type=MEDIA[path.suffix], headers={"Cache-Control": "no-cache"})
+
+    @app.get("/examples/{name}")
+    async def example(name: str) -> Response:
+        path = actions.session.examples.parent / name
+        if not EXAMPLE_PHOTO.fullmatch(name) or not path.is_file():
+            return JSONResponse(NO_SUCH, 404)
+        return FileResponse(path, headers={"Cache-Control": "max-age=3600"})
 
     @app.get("/play/")
     async def play() -> Response:
@@ -139,7 +148,7 @@ def _add_files(app: FastAPI, actions: Actions) -> None:
                 path = folder / view
                 if path.is_file():
                     return FileResponse(path, media_type=MEDIA[".webp"], headers=_private(False))
-            known = VIEWS.get(reader.kind(step) or "", {}).get(view)
+            known = view_of(reader.kind(step), view)
         except UserError:
             return JSONResponse(NO_SUCH, 404)
         if known is None:

@@ -7,8 +7,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipelines.export.bundle import Bundle
+from pipelines.output import command_of
 from pipelines.records import (
-    Body, Cutout, Keypoints, Mesh, Photo, Record, Splats, ViewSet,
+    Body,
+    Cutout,
+    Keypoints,
+    Mesh,
+    Photo,
+    Record,
+    Splats,
+    ViewSet,
 )  # fmt: skip
 from pipelines.run import Run, StepState
 from pipelines.step import UserError
@@ -79,16 +87,5 @@ class RunReader:
         return Bundle(
             photo=self.find(Photo), cutout=self.find(Cutout), keypoints=self.find(Keypoints), body=self.find(Body),
             splats=self.find(Splats), mesh=self.find(Mesh), turntable=self.find(ViewSet), run=run,
-            command=command_line(self.run),
+            command=command_of(self.run),
         )  # fmt: skip
-
-
-def command_line(run: Run) -> str:
-    """The command that makes the same run from the same photo."""
-    words = ["python app.py run", run.photo_name or "PHOTO", f"--system {run.system}", f"--seed {run.seed}"]
-    for step, values in run.settings.items():
-        words += [f"--set {step}.{name}={value}" for name, value in values.items()]
-    words += [f"--replace {step}=FILE" for step in run.replaced]
-    return " ".join(words)
-
-

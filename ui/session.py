@@ -84,7 +84,7 @@ class Limits:
 class Session:
     """All visitors' runs under one store. examples: folder of prepared runs, or one that does not exist."""
 
-    def __init__(self, store: Store, examples: Path, limits: Limits = Limits()) -> None:  # noqa: B008
+    def __init__(self, store: Store, examples: Path, limits: Limits = Limits()) -> None:
         self.store, self.examples, self.limits = store, Path(examples), limits
         self.runs = store.root / "runs"
         self.uploads = store.root / "uploads"

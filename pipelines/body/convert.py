@@ -127,7 +127,8 @@ def anny_from_smplx(rig: BodyRig, model: SmplxModel, posed: PosedBody, rounds: i
 
     def forward() -> tuple[Tensor, Tensor]:
         phenotypes, changes, scales = shape()
-        made = small.pose(small.rest(phenotypes, changes, None, scales), rotations_from_vectors(spread @ vectors), place)
+        rest = small.rest(phenotypes, changes, None, scales)
+        made = small.pose(rest, rotations_from_vectors(spread @ vectors), place)
         return torch.cat([matrix @ made.joints, made.joints[finger_rows]]), made.vertices
 
     def whole() -> Array:
@@ -149,7 +150,7 @@ def anny_from_smplx(rig: BodyRig, model: SmplxModel, posed: PosedBody, rounds: i
     return AnnyFit(phenotypes, changes, scales, rotations, place.detach().numpy(), *errors)
 
 
-def anny_spread(rig: BodyRig, joint_vectors: Array) -> tuple[Tensor, Array]:
+def anny_spread(rig: BodyRig, joint_vectors: NDArray[np.floating]) -> tuple[Tensor, Array]:
     """(J, G) shares of fit groups and single fingers, and the start (G, 3) from rotation vectors of 22 joints."""
     columns = [*FIT_GROUPS.values(), *({bone: 1.0} for bone in FINGER_BONES)]
     spread = np.zeros((rig.bone_count, len(columns)))
@@ -184,16 +185,18 @@ class Surface:
 
 
 def optimise(forward: Callable[[], tuple[Tensor, Tensor]], prior: Callable[[], Tensor], parameters: list[Tensor],
-             joints: Array, surface: Surface, normals: Callable[[], Array], rounds: int) -> tuple[float, float]:  # fmt: skip
-    """L-BFGS on joints alone, then `rounds` times on joints and surface; returns mean errors (joints, surface) in mm."""
+             joints: Array, surface: Surface, normals: Callable[[], Array],
+             rounds: int) -> tuple[float, float]:  # fmt: skip
+    """L-BFGS on joints alone, then `rounds` times on joints and surface; mean errors (joints, surface) in mm."""
     wanted = torch.as_tensor(joints)
     for step in range(rounds + 1):
-        pairs = None
+        pairs: tuple[Tensor, ...] | None = None
         if step:
             with torch.no_grad():
                 points = forward()[1].numpy()
             index, good, _ = surface.match(points, normals())
-            pairs = (torch.as_tensor(good), torch.as_tensor(surface.points[index]), torch.as_tensor(surface.normals[index]))
+            found = (good, surface.points[index], surface.normals[index])
+            pairs = tuple(torch.as_tensor(array) for array in found)
         solver = torch.optim.LBFGS(parameters, max_iter=40 if step == 0 else 15, line_search_fn="strong_wolfe")
         joint_weight = 1.0 if step == 0 else 0.3
 
@@ -269,8 +272,8 @@ def least_rotation(source: Array, target: Array) -> Array:
         # Opposite directions: half a turn about any axis across them.
         axis = np.cross(a, np.eye(3)[np.abs(a).argmin()])
         axis /= np.linalg.norm(axis)
-        return np.eye(3) if cosine > 0 else matrix_from_rotation_vector(np.pi * axis)
-    return matrix_from_rotation_vector(axis / sine * np.arctan2(sine, cosine))
+        return np.eye(3) if cosine > 0 else np.asarray(matrix_from_rotation_vector(np.pi * axis), np.float64)
+    return np.asarray(matrix_from_rotation_vector(axis / sine * np.arctan2(sine, cosine)), np.float64)
 
 
 def spread_samples(points: Array, count: int) -> NDArray[np.int64]:

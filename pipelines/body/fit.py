@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.body.fit_evidence import Evidence
+from pipelines.body.fit_hands import palm_term, reference_joints, reference_palm
 from pipelines.body.fit_joints import Joints, joint_table
 from pipelines.body.fit_points import FitBody, Linearised
 from pipelines.body.fit_start import LIMBS, mirrored_limb, start_state
@@ -28,6 +29,7 @@ from pipelines.body.fit_terms import (
     ankles_level_in_depth,
     camera_pitch,
     depth_order,
+    hand_at_head,
     hands_outside,
     inside_mask,
     reprojection,
@@ -42,27 +44,32 @@ from pipelines.body.fit_terms import (
 Array = NDArray[np.float64]
 
 ADULT = np.array([0.5, 0.67, 0.5, 0.5, 0.4, 0.5])
-CHILD = np.array([0.5, 0.34, 0.5, 0.5, 0.5, 0.5])
-SHAPE_SIGMA = np.array([0.25, 0.03, 0.15, 0.15, 0.1, 0.2])
-CHILD_SIGMA = np.array([0.25, 0.12, 0.15, 0.15, 0.2, 0.2])
+CHILD = np.array([0.5, 0.25, 0.5, 0.5, 0.5, 0.5])
+SHAPE_SIGMA = np.array([0.15, 0.03, 0.15, 0.15, 0.1, 0.2])
+CHILD_SIGMA = np.array([0.15, 0.15, 0.15, 0.15, 0.2, 0.2])
 # upper_leg lower_leg trunk upper_arm lower_arm shoulder_width hip_width neck head
-LENGTH_SIGMA = np.array([0.06, 0.06, 0.06, 0.06, 0.06, 0.07, 0.05, 0.10, 0.05])
+LENGTH_SIGMA = np.array([0.06, 0.06, 0.06, 0.06, 0.06, 0.07, 0.05, 0.08, 0.04])
+
+# The last iterations follow the 2D landmarks more closely: shape and depth are settled, what is left is the picture.
+SHARP = 0.6
 
 TERM_NAMES = (
     "landmarks", "depth order", "pose prior", "joint limits", "shape prior", "camera pitch", "upright",
-    "straight knees", "ankles", "soles on ground", "hands outside", "inside mask",
+    "straight knees", "ankles", "soles on ground", "hands outside", "hand at head", "palms", "inside mask",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Settings:
-    """iterations: in all, about. upright: 0..1 or None for the stance's own score. knees, mask: weights."""
+    """iterations: in all, about. upright: 0..1 or None for the stance's own score. knees, mask: weights. pitch_sigma:
+    radians. child: whose proportions, or None to find out."""
 
     iterations: int = 60
     upright: float | None = None
     knees: float = 1.0
     mask: float = 1.0
     pitch_sigma: float = np.radians(8.0)
+    child: bool | None = None
 
 
 @dataclass
@@ -89,11 +96,13 @@ class Fitter:
         self.progress = progress
         self.done = 0
         self.history: list[tuple[dict[str, float], State]] = []
+        rest = reference_joints(body.rig, ADULT, np.zeros(9))
+        self.reference_palms = {side: reference_palm(body.rig, rest, side) for side in evidence.palms}
 
     # -- terms --------------------------------------------------------------------------------------------------
 
-    def terms(self, joints: Joints, child: bool, mask: bool) -> list[Term]:
-        """The sum to minimise."""
+    def terms(self, joints: Joints, child: bool, mask: bool, sharp: float = 1.0) -> list[Term]:
+        """The sum to minimise. sharp: factor on the spread of the 2D landmarks."""
         e, s = self.evidence, self.settings
         upright_weight = e.stance.upright if s.upright is None else s.upright
         legs = e.stance.legs if s.upright is None else np.maximum(e.stance.legs, s.upright)
@@ -102,21 +111,24 @@ class Fitter:
         row = self.body.row
         hands = np.array([row[f"{side}_{n}"] for side in ("left", "right") for n in ("wrist", "index", "little")])
         found = [
-            reprojection(e.px, e.weights, e.K, e.sigma),
+            reprojection(e.px, e.weights, e.K, e.sigma * sharp, 4.0 / sharp),
             depth_order(e.depth_pairs, e.depth_differences, e.depth_weights),
             angle_prior(joints.axes, joints.mean, joints.sigma, joints.low, joints.high),
             shape_prior(mean, sigma, LENGTH_SIGMA),
             camera_pitch(s.pitch_sigma),
             soles_on_ground(e.stance.contact),
             hands_outside(hands),
+            hand_at_head(e.px, e.weights),
         ]
+        if e.palms:
+            found.append(palm_term(e.palms, self.reference_palms))
         if upright_weight > 0.02:
-            found.append(upright(upright_weight))
+            found.append(upright(upright_weight, np.ones(2) if s.upright else e.stance.support))
         if (legs > 0.02).any() and s.knees > 0:
             found.append(straight_knees(legs * s.knees, joints.axes, joints.knees, knee_targets))
-        both = e.stance.both_feet if s.upright is None else s.upright
-        if both > 0.02:
-            found.append(ankles_level_in_depth(both * float(legs.min())))
+        level = upright_weight * (e.stance.both_feet if s.upright is None else 1.0)
+        if level > 0.02:
+            found.append(ankles_level_in_depth(level))
         if mask and s.mask > 0:
             found.append(inside_mask(e.outside, e.K, 0.02 * e.height_px, s.mask * 0.5, e.outside_scale))
         return found
@@ -193,17 +205,18 @@ class Fitter:
             child = start.phenotypes[1] < 0.6
             state = start
         else:
-            found = [self.from_proportions(child, n) for child in (False, True)]
+            wanted = self.settings.child
+            found = {c: self.from_proportions(c, n) for c in (False, True) if wanted in (None, c)}
             # A child's proportions must explain clearly more than a grown-up's: grown-ups are the rule.
-            child = found[1][2].cost + 6.0 < found[0][2].cost
-            state, near, _ = found[int(child)]
+            child = found[1][2].cost + 4.0 < found[0][2].cost if wanted is None else wanted
+            state, near, _ = found[child]
         mirrored: tuple[str, ...] = ()
         if start is None:
             state, near, mirrored = self.mirror_trials(state, near, child)
         state, near, at, rows = self.with_shape_freed(state, near, child, True, n, 2, "silhouette")
         joints = joint_table(self.body.fold, near.bones)
         state, at, rows = self.minimise(
-            state, near, self.terms(joints, child, True), self.columns(False, True), n, "last touches"
+            state, near, self.terms(joints, child, True, SHARP), self.columns(False, True), n, "last touches"
         )
         del e
         return Fit(state, near, at, dict(rows.costs), self.history, child, mirrored)

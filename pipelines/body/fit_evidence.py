@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.body.fit_hands import observed_palms
 from pipelines.body.fit_points import LANDMARK_NAMES
 from pipelines.body.fit_stance import Stance, read_stance
 from pipelines.body.fit_start import lean_of, without_lean
@@ -42,7 +43,8 @@ _SIGMA = {"eye": 0.5, "nose": 0.5, "mouth": 0.6, "ear": 0.8, "shoulder": 0.8, "h
 class Evidence:
     """px (33, 2), weights (33,) 0..1, sigma (33,) px, world (33, 3) metres without the usual lean, K (3, 3),
     height_px, depth_pairs (n, 2), depth_differences (n,), depth_weights (n,), stance, lean (radians, of the raw 3D
-    landmarks), outside: (h, w) px outside the silhouette on a grid of outside_scale cells per px."""
+    landmarks), outside: (h, w) px outside the silhouette on a grid of outside_scale cells per px, palms: side ->
+    (3, 3) palm frame where a hand was read."""
 
     px: Array
     weights: Array
@@ -58,6 +60,7 @@ class Evidence:
     lean: float
     outside: Array
     outside_scale: float
+    palms: dict[str, Array]
 
 
 def person_height(alpha: NDArray, body: Array) -> float:
@@ -94,7 +97,7 @@ def read_evidence(keypoints: Keypoints, alpha: NDArray, K: Array, upright: float
     outside, scale = outside_distance(alpha)
     return Evidence(body[:, :2].copy(), weights, sigma, world, np.asarray(K, np.float64),
                     (alpha.shape[1], alpha.shape[0]), height_px, pairs, differences, depth_weights, stance, lean,
-                    outside, scale)  # fmt: skip
+                    outside, scale, observed_palms(keypoints))  # fmt: skip
 
 
 def outside_distance(alpha: NDArray, longest: int = 384) -> tuple[Array, float]:

@@ -19,12 +19,18 @@ HEELS, TOES = (29, 30), (31, 32)
 @dataclass(frozen=True)
 class Stance:
     """upright: how surely the person stands or walks. legs: (2,) how straight and vertical each leg is, left first.
-    both_feet: how surely both feet carry. contact: (6,) heel, inner ball, outer ball of the left, then the right."""
+    support: (2,) how surely each leg carries the person from its full length. contact: (6,) heel, inner ball, outer
+    ball of the left foot, then of the right."""
 
     upright: float
     legs: Array
-    both_feet: float
+    support: Array
     contact: Array
+
+    @property
+    def both_feet(self) -> float:
+        """How surely the person stands on both feet."""
+        return float(self.support.min())
 
 
 def fades(value: float, full: float, none: float) -> float:
@@ -56,16 +62,17 @@ def read_stance(body: Array, height_px: float) -> Stance:
         collinear = fades(angle_between(thigh, shin), 16, 32)
         vertical = fades(max(angle_between(thigh, down), angle_between(shin, down)), 25, 45)
         legs[side] = long_legs[side] * collinear * vertical
+    upright = trunk_score * max(legs.max(), 0.0)
+    # Who sits is near the camera for his size: a foot on the floor may be much higher in the picture than the other.
+    full, none = (0.07, 0.14) if upright > 0.5 else (0.10, 0.20)
     lowest = px[[29, 30, 31, 32], 1].max()
     contact = np.zeros(6)
     low = np.zeros(2)
     for side in (0, 1):
         heel, toe = HEELS[side], TOES[side]
         foot_low = max(px[heel, 1], px[toe, 1])
-        low[side] = fades((lowest - foot_low) / height_px, 0.05, 0.09) * min(1.0, 2 * seen[[heel, toe]].max())
+        low[side] = fades((lowest - foot_low) / height_px, full, none) * min(1.0, 2 * seen[[heel, toe]].max())
         raised = fades((px[toe, 1] - px[heel, 1]) / height_px, 0.035, 0.06)
         lifted_toe = fades((px[heel, 1] - px[toe, 1]) / height_px, 0.035, 0.06)
         contact[3 * side : 3 * side + 3] = low[side] * np.array([raised, lifted_toe, lifted_toe])
-    upright = trunk_score * max(legs.max(), 0.0)
-    both = float(low.min() * long_legs.min() * trunk_score * max(legs.max(), 0.3))
-    return Stance(float(upright), legs, both, contact)
+    return Stance(float(upright), legs, low * long_legs, contact)

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from pipelines.body.fit import TERM_NAMES, Fit, Settings, fit_body
 from pipelines.body.fit_evidence import Evidence, read_evidence
+from pipelines.body.fit_hands import finger_rotations, reference_joints
 from pipelines.body.fit_points import FitBody, default_fit_body
 from pipelines.body.fit_terms import State, projected
 from pipelines.body.fit_twist import full_rotations
-from pipelines.body.read_body import make_body, model_name
+from pipelines.body.read_body import make_body
 from pipelines.geometry.cameras import intrinsics
 from pipelines.records import Body, Cutout, Keypoints
 from pipelines.step import Context, UserError, knob, step
@@ -29,6 +30,8 @@ class FitParams:
                         choices=("auto", "on", "off"))  # fmt: skip
     knees: float = knob(1.0, "How strongly legs that look straight are made straight.", low=0, high=10)
     mask: float = knob(1.0, "How strongly the body is kept inside the cut-out.", low=0, high=10)
+    age: str = knob("auto", "Whose proportions: found out from head and limbs, or decided by you.",
+                    choices=("auto", "adult", "child"))  # fmt: skip
     pitch_spread: float = knob(8.0, "How far the camera may look up or down.", low=0.1, high=40, unit="degrees")
 
 
@@ -42,17 +45,20 @@ def body_fit(matte: Cutout, keypoints: Keypoints, params: FitParams, ctx: Contex
     upright = {"auto": None, "on": 1.0, "off": 0.0}[params.upright]
     K = intrinsics(width, height, params.fov)
     evidence = read_evidence(keypoints, matte.alpha, K, upright)
-    settings = Settings(params.iterations, upright, params.knees, params.mask, float(np.radians(params.pitch_spread)))
+    child = {"auto": None, "adult": False, "child": True}[params.age]
+    spread = float(np.radians(params.pitch_spread))
+    settings = Settings(params.iterations, upright, params.knees, params.mask, spread, child)
     fit = fit_body(body, evidence, settings, ctx.progress)
-    result = record_of(fit, body, evidence, keypoints.network, int(keypoints.edited.sum()))
+    result = record_of(fit, body, evidence, keypoints)
     for sentence in doubts(result, evidence):
         ctx.warn(sentence)
     return result
 
 
-def record_of(fit: Fit, body: FitBody, evidence: Evidence, network: str, edited: int) -> Body:
+def record_of(fit: Fit, body: FitBody, evidence: Evidence, keypoints: Keypoints) -> Body:
     """The Body record of a finished fit."""
     rig, state = body.rig, fit.state
+    fingers = finger_rotations(rig, reference_joints(rig, state.phenotypes, state.lengths), keypoints)
     residual = reprojection(fit, evidence)
     scalars = {
         "reprojection_pct": residual[evidence.weights > 0.25].mean() if (evidence.weights > 0.25).any() else 0.0,
@@ -62,7 +68,7 @@ def record_of(fit: Fit, body: FitBody, evidence: Evidence, network: str, edited:
         "confidence": bone_confidence(fit, body, evidence, residual),
     }
     return make_body(
-        rotations=full_rotations(body, fit.near, state.root, state.theta),
+        rotations=full_rotations(body, fit.near, state.root, state.theta, fingers),
         root_translation=state.translation,
         phenotypes=state.phenotypes,
         length_scales=state.lengths,
@@ -72,19 +78,19 @@ def record_of(fit: Fit, body: FitBody, evidence: Evidence, network: str, edited:
         texts={
             "source": "anny-fit",
             "source_version": "1",
-            "created_from": f"{network}; {edited} landmarks moved by hand; {model_name(rig)}",
+            "created_from": f"{keypoints.network}; {int(keypoints.edited.sum())} landmarks moved by hand",
         },
         arrays=scalars,
-        history=history_of(fit, body),
+        history=history_of(fit, body, fingers),
         rig=rig,
     )
 
 
-def history_of(fit: Fit, body: FitBody) -> dict[str, NDArray]:
+def history_of(fit: Fit, body: FitBody, fingers: dict[int, NDArray]) -> dict[str, NDArray]:
     """Every iteration: costs by term, and the pose and shape it had."""
     costs = [[c.get(name, 0.0) for name in TERM_NAMES] for c, _ in fit.history]
     states: list[State] = [s for _, s in fit.history]
-    rotations = [full_rotations(body, fit.near, s.root, s.theta) for s in states]
+    rotations = [full_rotations(body, fit.near, s.root, s.theta, fingers) for s in states]
     return {
         "terms": np.array(costs, np.float32).reshape(len(states), len(TERM_NAMES)),
         "term_names": np.array(TERM_NAMES, dtype="U"),

@@ -18,12 +18,15 @@ Array = NDArray[np.float64]
 SPLIT = (("upperarm01", "upperarm02", "lowerarm01"), ("upperleg01", "upperleg02", "lowerleg01"))
 
 
-def full_rotations(body: FitBody, near: Linearised, root: Array, theta: Array) -> NDArray[np.float32]:
-    """(J, 3, 3) "anny-local-ref" from a fit's root (3, 3) and rotation vectors (M, 3)."""
+def full_rotations(body: FitBody, near: Linearised, root: Array, theta: Array,
+                   fingers: dict[int, Array] | None = None) -> NDArray[np.float32]:  # fmt: skip
+    """(J, 3, 3) "anny-local-ref" from a fit's root (3, 3) and rotation vectors (M, 3); fingers: bone -> (3, 3)."""
     rig = body.rig
     rotations = np.tile(np.eye(3), (rig.bone_count, 1, 1))
     rotations[body.fold.bones] = matrix_from_rotation_vector(theta)
     rotations[0] = root
+    for bone, turn in (fingers or {}).items():
+        rotations[bone] = turn
     for upper, lower, end in SPLIT:
         for side in "LR":
             axis = unit(near.bones.offsets[body.fold[f"{end}.{side}"]])

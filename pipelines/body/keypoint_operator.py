@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # A bone's name (its joint), a keypoint's name, or vertex ids with weights that sum to 1.
 Point = str | tuple[NDArray[np.integer], NDArray[np.floating]]
+Row = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -46,16 +47,22 @@ class KeypointOperator:
         self.count = len(points)
         self.names = [p if isinstance(p, str) else f"point {i}" for i, p in enumerate(points)]
         at_bones: list[tuple[int, int]] = []
-        regressed: list[tuple[int, NDArray[np.int64], NDArray[np.float64]]] = []
+        regressed: list[tuple[int, Row]] = []
         for k, point in enumerate(points):
             if isinstance(point, str) and point in rig.bone_names:
                 at_bones.append((k, rig.bone(point)))
             else:
-                regressed.append((k, *self._row(point)))
+                regressed.append((k, self._row(point)))
+        self.pair_point: NDArray[np.int64]
+        self.pair_bone: NDArray[np.int64]
+        self.triple_pair: NDArray[np.int64]
+        self.triple_source: NDArray[np.int64]
+        self._moments: dict[str, NDArray[np.float64]] = {}
         self._collect_pairs(regressed)
         wanted = {bone for _, bone in at_bones} | set(self.pair_bone.tolist()) | set(self.triple_source.tolist())
         self.bones = self._closure(wanted)
         place = {bone: i for i, bone in enumerate(self.bones)}
+        self.child = [place.get(int(rig._bone_child[b]), i) for i, b in enumerate(self.bones)]
         parents = [place.get(int(rig.parents[bone]), -1) for bone in self.bones]
         self.tree = BoneTree(parents)
         self.pair_bone = np.array([place[b] for b in self.pair_bone], np.int64)
@@ -64,7 +71,7 @@ class KeypointOperator:
         self.at_bones = np.array([place[b] for _, b in at_bones], np.int64)
         self._tensors: dict[tuple[torch.dtype, torch.device], dict[str, Tensor]] = {}
 
-    def _row(self, point: Point) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def _row(self, point: Point) -> Row:
         if isinstance(point, str):
             if point not in self.rig.keypoint_names:
                 raise ValueError(f"{point!r} is neither a bone nor a keypoint of this body.")
@@ -74,12 +81,16 @@ class KeypointOperator:
             raise ValueError("A point needs vertex ids and weights of one length, weights summing to 1.")
         return vertices, weights
 
-    def _collect_pairs(self, regressed: list[tuple[int, NDArray[np.int64], NDArray[np.float64]]]) -> None:
+    def _collect_pairs(self, regressed: list[tuple[int, Row]]) -> None:
         """Pairs (point, bone) with their moments, and triples (pair, second bone) that stretched lengths need."""
         rig, dense = self.rig, self.rig.dense_weights().astype(np.float64)
-        pair_point, pair_bone, pair_rows = [], [], []
-        triple_pair, triple_source, triple_rows = [], [], []
-        for k, vertices, weights in regressed:
+        pair_point: list[int] = []
+        pair_bone: list[int] = []
+        pair_rows: list[Row] = []
+        triple_pair: list[int] = []
+        triple_source: list[int] = []
+        triple_rows: list[Row] = []
+        for k, (vertices, weights) in regressed:
             local = dense[vertices]
             bones = np.flatnonzero(local.any(0))
             for bone in bones:
@@ -99,7 +110,6 @@ class KeypointOperator:
         full = np.zeros((len(a.expression_names), rig.vertex_count, 3), np.float32)
         full[:, a.expression_vertices] = a.expression
         blocks = {"template": a.template[None], "basis": a.basis, "local": a.local, "expression": full}
-        self._moments = {}
         for kind, rows in (("pair", pair_rows), ("triple", triple_rows)):
             self._moments[f"{kind}_mass"] = np.array([row.sum() for _, row in rows])
             for name, block in blocks.items():
@@ -107,7 +117,7 @@ class KeypointOperator:
                 self._moments[f"{kind}_{name}"] = np.stack(parts, 1) if parts else np.zeros((len(block), 0, 3))
 
     def _closure(self, wanted: set[int]) -> list[int]:
-        """The bones, all their ancestors, and the children that give the stretching ones an axis, in the rig's order."""
+        """The bones, all their ancestors, and the children that give the stretching ones an axis; rig order."""
         closed = {0}
         for bone in wanted:
             while bone >= 0 and bone not in closed:
@@ -122,16 +132,13 @@ class KeypointOperator:
             bones = torch.as_tensor(self.bones)
             t = self.rig.tensors(like)
             made = {name: torch.as_tensor(value).to(like) for name, value in self._moments.items()}
-            for name in ("template",):
-                for kind in ("pair", "triple"):
-                    made[f"{kind}_{name}"] = made[f"{kind}_{name}"][0]
+            for kind in ("pair", "triple"):
+                made[f"{kind}_template"] = made[f"{kind}_template"][0]
             for name in ("bone_heads", "bone_frames", "reference_frames", "length_group", "length_kind"):
                 made[name] = t[name][bones.to(like.device)]
-            place = {bone: i for i, bone in enumerate(self.bones)}
             for name in ("bone_heads_basis", "bone_heads_local", "bone_frames_basis", "bone_frames_local"):
                 made[name] = t[name][:, bones.to(like.device)].contiguous()
-            child = [place.get(int(self.rig._bone_child[b]), i) for i, b in enumerate(self.bones)]
-            whole = {"length_child": np.array(child), "bones": np.array(self.bones), "pair_bone": self.pair_bone,
+            whole = {"length_child": np.array(self.child), "bones": np.array(self.bones), "pair_bone": self.pair_bone,
                      "pair_point": self.pair_point, "triple_pair": self.triple_pair,
                      "triple_source": self.triple_source, "at_points": self.at_points,
                      "at_bones": self.at_bones}  # fmt: skip

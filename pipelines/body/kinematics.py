@@ -73,12 +73,16 @@ class BoneTree:
             ancestors[bone] = ancestors[parents[bone]]
             ancestors[bone, bone] = 1.0
         self.ancestors = ancestors
+        self._copies: dict[torch.device, BoneTree] = {}
 
     def to(self, device: torch.device) -> BoneTree:
         """The same tree with its index tensors on `device`."""
         if self.order.device == device:
             return self
-        copy = object.__new__(BoneTree)
+        if device in self._copies:
+            return self._copies[device]
+        copy = self._copies[device] = object.__new__(BoneTree)
+        copy._copies = {}
         copy.parents, copy.order = self.parents.to(device), self.order.to(device)
         copy.inverse, copy.ancestors = self.inverse.to(device), self.ancestors.to(device)
         copy.levels = [(a, b, local.to(device)) for a, b, local in self.levels]

@@ -161,10 +161,10 @@ class BodyRig:
     def coefficients(self, phenotypes: Tensor, local: Tensor | None) -> Tensor:
         """Shape coefficients (..., R + 2L): piecewise multilinear in phenotypes 0..1, signed halves of local -1..1."""
         t = self.tensors(phenotypes)
-        product = None
-        for i, name in enumerate(self.phenotype_names):
-            hats = hat_weights(phenotypes[..., i], t[f"anchors_{name}"])
-            product = hats if product is None else (product[..., :, None] * hats[..., None, :]).flatten(-2)
+        product = phenotypes.new_ones(*phenotypes.shape[:-1], 1)
+        hats = hat_weights(phenotypes, t["anchors"])
+        for i, anchors in enumerate(self.arrays.anchors):
+            product = (product[..., :, None] * hats[..., i, None, : len(anchors)]).flatten(-2)
         shape = product @ t["phenotype_table"]
         if local is None:
             local = shape.new_zeros(len(self.local_names))
@@ -223,7 +223,8 @@ class BodyRig:
                 f"({self.bone_count}, 3, 3) is needed."
             )
         t = self.tensors(heads)
-        linear_part, joints = pose_bones(self.tree.to(heads.device), t["reference_frames"], heads, frames, rotations, root)
+        tree = self.tree.to(heads.device)
+        linear_part, joints = pose_bones(tree, t["reference_frames"], heads, frames, rotations, root)
         shift = joints - (linear_part @ heads[..., None])[..., 0]
         transforms = torch.cat([linear_part, shift[..., None]], -1)
         posed = apply_blended(vertices, blend(t["weights"], transforms))
@@ -264,8 +265,9 @@ class BodyRig:
         }  # fmt: skip
         for name, triple in (("bone_heads", a.bone_heads), ("bone_frames", a.bone_frames)):
             floats |= {name: triple[0], f"{name}_basis": triple[1], f"{name}_local": triple[2]}
-        for name, anchors in zip(a.phenotype_names, a.anchors, strict=True):
-            floats[f"anchors_{name}"] = anchors
+        floats["anchors"] = np.full((len(a.anchors), max(map(len, a.anchors))), np.inf)
+        for row, anchors in zip(floats["anchors"], a.anchors, strict=True):
+            row[: len(anchors)] = anchors
         whole = {"expression_vertices": a.expression_vertices, "length_group": self._bone_group,
                  "length_kind": self._bone_kind, "length_child": self._bone_child}  # fmt: skip
         made = {k: torch.as_tensor(np.ascontiguousarray(v)).to(device, dtype) for k, v in floats.items()}
@@ -285,10 +287,14 @@ class BodyRig:
         unknown = set(scales) - set(self.length_names)
         if unknown:
             raise ValueError(f"Unknown length groups {sorted(unknown)}; known are {', '.join(self.length_names)}.")
-        return [float(scales.get(name, 0.0)) for name in self.length_names]
+        values = [scales.get(name, 0.0) for name in self.length_names]
+        leader = next((v for v in values if isinstance(v, Tensor)), None)
+        if leader is None:
+            return values
+        return torch.stack([v if isinstance(v, Tensor) else leader.new_tensor(v) for v in values], -1)
 
     def _length_tables(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Per bone: its length group, the kind of stretch (0 none, 1 along, 2 all), and the child that gives the axis."""
+        """Per bone: length group, kind of stretch (0 none, 1 along, 2 all), and the child that gives the axis."""
         count = self.bone_count
         group, kind, child = np.zeros(count, np.int64), np.zeros(count, np.int64), np.arange(count)
         for g, (how, stems) in enumerate(LENGTH_GROUPS.values()):
@@ -303,7 +309,8 @@ class BodyRig:
         return group, kind, child
 
 
-def stretch_bones(tree: BoneTree, tables: dict[str, Tensor], heads: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
+def stretch_bones(tree: BoneTree, tables: dict[str, Tensor], heads: Tensor,
+                  scales: Tensor) -> tuple[Tensor, Tensor]:  # fmt: skip
     """As `BodyRig.stretch`, for any tree whose tables say group, kind and axis child of each bone."""
     axes = torch.nn.functional.normalize(heads[..., tables["length_child"], :] - heads, dim=-1, eps=1e-6)
     matrices = stretch_matrices(axes, tables["length_kind"], scales[..., tables["length_group"]])
@@ -322,14 +329,22 @@ def pose_bones(tree: BoneTree, reference: Tensor, heads: Tensor, frames: Tensor,
     return world @ align, joints
 
 
-def hat_weights(value: Tensor, anchors: Tensor) -> Tensor:
-    """(...) values -> (..., n) weights of linear interpolation between anchors (n,), clamped to their range."""
-    value = torch.where(value < anchors[0], anchors[0], value)
-    value = torch.where(value > anchors[-1], anchors[-1], value)
-    upper = torch.searchsorted(anchors, value.detach().contiguous()).clamp(1, len(anchors) - 1)
-    share = (value - anchors[upper - 1]) / (anchors[upper] - anchors[upper - 1])
-    hot = torch.nn.functional.one_hot(torch.stack([upper - 1, upper], -1), len(anchors)).to(value.dtype)
-    return hot[..., 0, :] * (1 - share)[..., None] + hot[..., 1, :] * share[..., None]
+def hat_weights(values: Tensor, anchors: Tensor) -> Tensor:
+    """(..., P) values -> (..., P, n) weights of linear interpolation between anchors (P, n), clamped to their range.
+
+    Rows of anchors are ascending, filled up with infinity where a phenotype has fewer. The slope at an anchor is that
+    of the interval below it.
+    """
+    last = torch.where(anchors.isinf(), -torch.inf, anchors).amax(-1)
+    values = torch.where(values < anchors[:, 0], anchors[:, 0], values)
+    values = torch.where(values > last, last, values)
+    upper = (values.detach()[..., None] > anchors).sum(-1, keepdim=True)
+    upper = torch.minimum(upper.clamp(min=1), anchors.isfinite().sum(-1, keepdim=True) - 1)
+    rows = anchors.expand(*values.shape, anchors.shape[-1])
+    low, high = rows.gather(-1, upper - 1), rows.gather(-1, upper)
+    share = (values[..., None] - low) / (high - low)
+    place = torch.arange(anchors.shape[-1], device=values.device)
+    return (place == upper - 1) * (1 - share) + (place == upper) * share
 
 
 def linear(coefficients: Tensor, tensors: dict[str, Tensor], basis: str, local: str) -> Tensor:

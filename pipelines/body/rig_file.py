@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def read_rig(path: str | Path | None = None) -> RigArrays:
     starts = data["keypoint_starts"]
     rows = tuple(
         (data["keypoint_vertices"][a:b].astype(np.int64), data["keypoint_weights"][a:b])
-        for a, b in zip(starts[:-1], starts[1:], strict=True)
+        for a, b in itertools.pairwise(starts)
     )
     return RigArrays(
         about=about,

@@ -5,15 +5,11 @@ T-pose, the pelvis joint some 35 cm below the origin. Rotations are relative to 
 the pelvis *joint*, so that a change of frame changes the translation, too (`change_frame`). With J = J_regressor v:
 v' = v_template + shapedirs [betas, expression] + posedirs vec(R_1..54 - I), then linear blend skinning.
 
-The official file holds pickled objects beside its arrays. Nothing here runs a pickle: plain arrays are read without
-it, and an array stored as an object goes through a reader that knows numpy arrays and SciPy column-compressed
-matrices only.
+The official file holds pickled objects beside its arrays; `smplx_pickle` reads of them arrays only.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +23,7 @@ from torch import Tensor
 from pipelines.body.kinematics import BoneTree
 from pipelines.body.rig import PosedBody, Values, as_tensors, out
 from pipelines.body.skinning import apply_blended, blend
+from pipelines.body.smplx_pickle import read_array
 
 VERTICES, JOINTS = 10475, 55
 LARGEST_FILE = 2_000_000_000  # bytes unpacked; the official file holds about 0.3 GB
@@ -41,119 +38,6 @@ JOINT_NAMES: tuple[str, ...] = (
 
 # Shape and expression directions by the number of columns of shapedirs.
 _SHAPE_COLUMNS = {400: (300, 100), 20: (10, 10)}
-
-
-class _Reconstructed:
-    """Stands for numpy's and SciPy's own classes while a stored object is read: keeps the state, runs nothing."""
-
-    def __init__(self) -> None:
-        self.state: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-
-class _ArrayStub(_Reconstructed):
-    def array(self) -> NDArray[Any]:
-        """The array of a pickled ndarray's state (version, shape, dtype, fortran, bytes)."""
-        if not isinstance(self.state, tuple) or len(self.state) != 5:
-            raise ValueError("a stored array has an unknown form")
-        _, shape, dtype, fortran, content = self.state
-        kind = dtype.dtype() if isinstance(dtype, _DtypeStub) else None
-        if kind is None or not isinstance(content, bytes | str):
-            raise ValueError("a stored array is not of plain numbers")
-        raw = content.encode("latin1") if isinstance(content, str) else content
-        return np.frombuffer(raw, kind).reshape(shape, order="F" if fortran else "C")
-
-
-class _DtypeStub(_Reconstructed):
-    def __init__(self, code: Any = "", *_: Any) -> None:
-        super().__init__()
-        self.code = code.decode("latin1") if isinstance(code, bytes) else str(code)
-
-    def dtype(self) -> np.dtype[Any]:
-        """A plain number type; the byte order comes from the state."""
-        order = self.state[1] if isinstance(self.state, tuple) and len(self.state) > 1 else "="
-        order = order.decode() if isinstance(order, bytes) else str(order)
-        if self.code not in ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u1", "u2", "u4", "u8", "b1"):
-            raise ValueError(f"a stored array has the type {self.code!r}")
-        return np.dtype(self.code).newbyteorder(order if order in "<>" else "=")
-
-
-class _SparseStub(_Reconstructed):
-    def array(self) -> NDArray[Any]:
-        """A SciPy csc matrix's state (data, indices, indptr, shape) as a dense array."""
-        state = self.state if isinstance(self.state, dict) else {}
-        shape = state.get("_shape", state.get("shape"))
-        parts = [state.get(key) for key in ("data", "indices", "indptr")]
-        if shape is None or not all(isinstance(p, _ArrayStub) for p in parts):
-            raise ValueError("a stored sparse matrix has an unknown form")
-        data, indices, starts = (p.array() for p in parts)  # type: ignore[union-attr]
-        rows, columns = (int(n) for n in shape)
-        if rows * columns > 50_000_000 or len(starts) != columns + 1 or len(data) != len(indices):
-            raise ValueError(f"a stored sparse matrix of {rows} x {columns} is damaged or too large")
-        dense = np.zeros((rows, columns), data.dtype)
-        column = np.repeat(np.arange(columns), np.diff(starts))
-        np.add.at(dense, (indices, column), data)
-        return dense
-
-
-def _new_array(*_: Any) -> _ArrayStub:
-    return _ArrayStub()
-
-
-def _new_record(kind: Any, *_: Any) -> _SparseStub:
-    if kind is not _SparseStub:
-        raise pickle.UnpicklingError("it rebuilds an object that is no array")
-    return _SparseStub()
-
-
-def _new_bytes(text: str, _encoding: str = "latin1") -> bytes:
-    return text.encode("latin1")
-
-
-class ArrayUnpickler(pickle.Unpickler):
-    """Reads pickled numpy arrays and csc matrices as inert records; any other class is refused by name."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-            return _new_array
-        if module == "numpy" and name == "ndarray":
-            return _ArrayStub
-        if module == "numpy" and name == "dtype":
-            return _DtypeStub
-        if module in ("scipy.sparse.csc", "scipy.sparse._csc") and name == "csc_matrix":
-            return _SparseStub
-        if module in ("copy_reg", "copyreg") and name == "_reconstructor":
-            return _new_record
-        if module in ("__builtin__", "builtins") and name == "object":
-            return object
-        if module == "_codecs" and name == "encode":
-            return _new_bytes
-        raise pickle.UnpicklingError(f"it names {module}.{name}, which is no array")
-
-
-def read_array(archive: zipfile.ZipFile, key: str) -> NDArray[Any]:
-    """One array of an npz; objects only if they are an array or a csc matrix. Raises ValueError with the reason."""
-    with archive.open(f"{key}.npy") as member:
-        content = member.read()
-    stream = io.BytesIO(content)
-    version = np.lib.format.read_magic(stream)
-    reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = reader(stream)
-    if not dtype.hasobject:
-        return np.load(io.BytesIO(content), allow_pickle=False)
-    try:
-        found = ArrayUnpickler(stream, encoding="latin1").load()
-        if isinstance(found, _ArrayStub) and isinstance(found.state, tuple):
-            inner = found.state[-1]
-            if shape == () and isinstance(inner, list) and len(inner) == 1:
-                found = inner[0]
-        if isinstance(found, _ArrayStub | _SparseStub):
-            return found.array()
-        raise ValueError("it is no array")
-    except (pickle.UnpicklingError, ValueError, EOFError, AttributeError, TypeError, IndexError, KeyError) as error:
-        raise ValueError(f"The entry {key!r} holds a stored object that is not read: {error}.") from error
 
 
 @dataclass(frozen=True)
@@ -248,8 +132,8 @@ def change_frame(rotation: NDArray[np.floating], translation: NDArray[np.floatin
     pelvis (3,): the rest pelvis joint. x -> C x turns the root to C R, and since the root turns about the pelvis the
     translation becomes C (pelvis + t) - pelvis.
     """
-    change = np.asarray(change, np.float64)
-    return change @ np.asarray(rotation), change @ (np.asarray(pelvis) + np.asarray(translation)) - np.asarray(pelvis)
+    by, joint = np.asarray(change, np.float64), np.asarray(pelvis, np.float64)
+    return by @ np.asarray(rotation, np.float64), by @ (joint + np.asarray(translation)) - joint
 
 
 def read_smplx(path: str | Path) -> dict[str, NDArray[Any]]:

@@ -77,6 +77,6 @@ def need(bundle: Bundle, name: Name) -> Record:
 
 
 def pivot(body: Body) -> NDArray[np.float64]:
-    """(3,) the pelvis in world metres: the point that orbiting cameras look at."""
+    """(3,) the pelvis joint in world metres: the point that cameras walk around, also those of the turntable."""
     matrix = np.asarray(body["world_from_camera"], np.float64)
-    return matrix[:3, :3] @ np.asarray(body["body22_cam"][0], np.float64) + matrix[:3, 3]
+    return matrix[:3, :3] @ np.asarray(body["root_translation"], np.float64) + matrix[:3, 3]

@@ -37,8 +37,8 @@ if (location.protocol === "file:") {
 def write(bundle: Bundle, path: Path, *, layers: Sequence[str] | None = None, dark: bool = False) -> str:
     """Write the page; without `layers` the splats, or the mesh where there are none. Returns one sentence."""
     layers = layers or default_layers(bundle)
-    with scene_server(bundle, layers) as (server, _):
+    with scene_server(bundle, layers) as (server, filled):
         page = server.scene.as_html(dark_mode=dark)
     page = page.replace("<head>", f"<head><!-- Humanscope. {FRAME} -->{CLASSIC_WORKER}", 1)
     Path(path).write_text(page, encoding="utf-8")
-    return f"Wrote one HTML file that opens without a network: {described(bundle, layers)}"
+    return f"Wrote one HTML file that opens without a network: {described(bundle, layers, filled.thickened)}"

@@ -41,7 +41,7 @@ LAYERS: dict[str, tuple[str, tuple[Name, ...]]] = {
 }
 CLAY, LINES, BODY = (204, 189, 173), (60, 70, 90), (120, 160, 210)
 WINDOW = 480  # pixels: the height of the smallest window for which the display copy is made
-FARTHER = 1.5  # times the first distance: how far one may zoom out before splats begin to vanish
+FARTHER = 1.25  # times the first distance: how far one may zoom out before splats begin to vanish
 
 
 def default_layers(bundle: Bundle) -> tuple[str, ...]:
@@ -89,12 +89,15 @@ def first_view(bundle: Bundle, points: NDArray[np.floating]) -> View:
 
 
 class Filled(NamedTuple):
-    """person: the handle of the frame that bears all layers, its origin on the ground below the pelvis. view:
-    the first view.
+    """What `fill` made.
+
+    person: the handle of the frame that bears all layers, its origin on the ground below the pelvis. view: the first
+    view. thickened: the share of splats that the display copy shows wider than they are, 0..1.
     """
 
     person: Any
     view: View
+    thickened: float
 
 
 def fill(server: viser.ViserServer, bundle: Bundle, layers: Sequence[str]) -> Filled:
@@ -112,26 +115,27 @@ def fill(server: viser.ViserServer, bundle: Bundle, layers: Sequence[str]) -> Fi
     centre = np.zeros(3) if bundle.body is None else pivot(bundle.body) * (1, 0, 1)
     person = scene.add_frame("/person", show_axes=False, position=centre)
     view = first_view(bundle, _points(bundle, layers))
+    thickened = 0.0
     for layer in layers:
         if layer.startswith("splats"):
-            _add_splats(scene, bundle, layer, view, centre)
+            thickened = _add_splats(scene, bundle, layer, view, centre)
         elif layer in ("body", "body_over_splats"):
             if layer == "body_over_splats" and not any(name.startswith("splats") for name in layers):
-                _add_splats(scene, bundle, "splats", view, centre)
+                thickened = _add_splats(scene, bundle, "splats", view, centre)
             _add_body(scene, bundle, layer, centre)
         else:
             _add_mesh(scene, bundle, layer, centre)
     camera = server.initial_camera
     camera.position, camera.look_at, camera.fov = tuple(view.position), tuple(view.look_at), view.fov
-    return Filled(person, view)
+    return Filled(person, view, thickened)
 
 
-def described(bundle: Bundle, layers: Sequence[str]) -> str:
+def described(bundle: Bundle, layers: Sequence[str], thickened: float) -> str:
     """One sentence on what the scene of these layers holds, with its counts."""
     parts, end = [], ""
     if bundle.splats is not None and any("splats" in layer for layer in layers):
         splats, dropped = finite_splats(bundle.splats)
-        parts.append(f"{len(splats):,} splats (a display copy)")
+        parts.append(f"{len(splats):,} splats ({thickened:.0%} shown wider than they are, for this viewer)")
         end += left_out(dropped, "splats")
     if bundle.mesh is not None and any("mesh" in LAYERS[layer][1] for layer in layers):
         mesh, dropped = finite_mesh(bundle.mesh)
@@ -157,7 +161,7 @@ def _body_surface(bundle: Bundle) -> tuple[NDArray[np.floating], NDArray[np.inte
     return body_vertices(need(bundle, "body"))
 
 
-def _add_splats(scene: Any, bundle: Bundle, layer: str, view: View, centre: NDArray[np.float64]) -> None:
+def _add_splats(scene: Any, bundle: Bundle, layer: str, view: View, centre: NDArray[np.float64]) -> float:
     splats, _ = finite_splats(need(bundle, "splats"))
     kinds: dict[str, By] = {
         "splats": "colour", "splats_seen": "seen", "splats_origin": "origin", "splats_opacity": "opacity",
@@ -175,6 +179,7 @@ def _add_splats(scene: Any, bundle: Bundle, layer: str, view: View, centre: NDAr
         opacities=to_bytes(copy.opacities),
         scale=UNIT,
     )
+    return copy.thickened
 
 
 def _add_mesh(scene: Any, bundle: Bundle, layer: str, centre: NDArray[np.float64]) -> None:

@@ -30,8 +30,9 @@ def write(bundle: Bundle, path: Path, *, layers: Sequence[str] | None = None) ->
     sentence.
     """
     layers = layers or default_layers(bundle)
-    Path(path).write_bytes(scene_bytes(bundle, layers=layers))
-    return f"Wrote a viser recording: {described(bundle, layers)}"
+    with scene_server(bundle, layers) as (server, filled):
+        Path(path).write_bytes(server.get_scene_serializer().serialize())
+    return f"Wrote a viser recording: {described(bundle, layers, filled.thickened)}"
 
 
 def scene_bytes(bundle: Bundle, layers: Sequence[str] = ("splats",), spin: bool = False) -> bytes:

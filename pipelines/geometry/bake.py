@@ -25,6 +25,7 @@ Floats = NDArray[np.float32]
 SEEN, GRAZING, GENERATED = 0, 1, 2  # the codes of records.SEEN_NAMES
 GRAZING_ANGLE = 70.0  # degrees between normal and ray beyond which a surface is only grazed
 _TOLERANCE = 0.006  # metres by which a visible point may lie behind the depth picture
+_FADE = (0.1, 0.4)  # cosine between normal and ray over which a picture fades in
 _EDGE = 0.03  # metres between neighbouring pixels that make a depth edge
 
 
@@ -126,15 +127,17 @@ def look_up(
     weight = np.zeros(len(points.position), np.float32)
     trust, rgb = weight.copy(), np.zeros((len(weight), 3), np.float32)
     depth, confidence = picture.see(vertices, faces)
-    pixels, cosine, visible = visibility(points.position, points.normal, picture.camera, depth, picture.last)
-    at = np.nonzero(visible & (cosine > 0.05))[0]
+    at = np.nonzero(_cosine(points.position, points.normal, picture.camera, picture.last) > _FADE[0])[0]
+    pixels, facing, visible = visibility(
+        points.position[at], points.normal[at], picture.camera, depth, picture.last
+    )
+    at, pixels, facing = at[visible], pixels[visible], facing[visible]
     if len(at):
-        facing = cosine[at]
-        sure = _sample(confidence, pixels[at])[:, 0]
-        trust[at] = sure * _smoothstep(facing, 0.1, 0.4)
+        sure = _sample(confidence, pixels)[:, 0]
+        trust[at] = sure * _smoothstep(facing, *_FADE)
         weight[at] = trust[at] * facing**picture.sharpness
         footprint = points.texel[at] * picture.camera.K[0, 0] / picture.camera.to_camera(points.position[at])[:, 2]
-        rgb[at] = _sample_filtered(picture.rgb, pixels[at], footprint)
+        rgb[at] = _sample_filtered(picture.rgb, pixels, footprint)
     return weight, trust, rgb
 
 
@@ -144,11 +147,8 @@ def visibility(
     """Points (n, 3) with normals (n, 3) against the mesh's own depth (H, W) -> pixels (n, 2), cosine between normal
     and the ray back to the camera (negated for `last`), and whether the point is what the camera sees (n,)."""
     pixels, z = camera.project(position)
-    ray = camera.position - position
-    cosine = np.einsum("ij,ij->i", normal, ray) / np.maximum(np.linalg.norm(ray, axis=1), 1e-9)
-    if last:
-        cosine = -cosine
-    column, row = np.floor(np.nan_to_num(pixels, nan=-1.0)).clip(-1, 1e6).astype(np.int64).T
+    cosine = _cosine(position, normal, camera, last)
+    column, row = (np.floor(np.nan_to_num(pixels[:, k], nan=-1.0)).clip(-1, 1e6).astype(np.int64) for k in (0, 1))
     inside = (z > 0) & (column >= 0) & (row >= 0) & (column < camera.width) & (row < camera.height)
     there = np.zeros(len(z))
     there[inside] = depth[row[inside], column[inside]]
@@ -156,7 +156,17 @@ def visibility(
     steep = np.sqrt(np.maximum(1 - cosine**2, 0)) / np.maximum(np.abs(cosine), 0.1)
     slack = _TOLERANCE + z / camera.K[0, 0] * steep
     behind = there - z if last else z - there
-    return pixels, cosine.astype(np.float32), inside & (there > 0) & (behind < slack)
+    return pixels, cosine, inside & (there > 0) & (behind < slack)
+
+
+def _cosine(
+    position: NDArray[np.floating], normal: NDArray[np.floating], camera: Camera, last: bool
+) -> Floats:
+    """(n,) cosine between normals and the rays back to the camera; negated for `last`."""
+    ray = (camera.position - position).astype(np.float32)
+    length = np.sqrt(np.einsum("ij,ij->i", ray, ray))
+    cosine = np.einsum("ij,ij->i", normal.astype(np.float32), ray) / np.maximum(length, np.float32(1e-9))
+    return -cosine if last else cosine
 
 
 def seen_codes(

@@ -19,15 +19,18 @@ from pipelines.geometry.splat_project import ALPHA_MAX, Q_MIN, RECORD, TILE, TIL
 from pipelines.geometry.splat_simd import (
     exp2_short8,
     fetch_add,
+    high_halves8,
     keep_above8,
     largest8,
     load8,
+    low_halves8,
     max8,
     min8,
     spread8,
     store8,
+    store_triples8,
 )
-from pipelines.geometry.splat_tiles import sort_tile
+from pipelines.geometry.splat_tiles import BUCKETS, sort_tile
 
 BATCH = 64
 BLOCKS_X, BLOCKS = 8, 128  # blocks of 4 x 2 pixels in a row of blocks, in a tile
@@ -43,6 +46,15 @@ def gather(pairs, first, count, record_flat, batch):  # type: ignore[no-untyped-
         source = np.int64(pairs[first + j] & np.uint64(0xFFFFFFFF)) * RECORD
         store8(batch, j * RECORD, load8(record_flat, source))
         store8(batch, j * RECORD + 8, load8(record_flat, source + 8))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def row_of(record_int, at, tile_x, tile_y):  # type: ignore[no-untyped-def]
+    """Gradient row, in the tile at pixel (tile_x, tile_y), of the record at `at`: its tiles count row by row."""
+    columns, lines = record_int[at + 10], record_int[at + 11]
+    tx0, tx1 = (columns & 0xFFFF) >> TILE_SHIFT, columns >> (16 + TILE_SHIFT)
+    ty0 = (lines & 0xFFFF) >> TILE_SHIFT
+    return record_int[at + 12] + ((tile_y >> TILE_SHIFT) - ty0) * (tx1 - tx0 + 1) + (tile_x >> TILE_SHIFT) - tx0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -67,8 +79,8 @@ def blend(
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Renders tiles, taking the next from next_tile[0], until none is left.
 
-    Writes image (H, W, C), alpha, expected depth and median depth (H, W), the largest weight of every gradient
-    row (row_weight, empty to leave it out) and where each tile's list stopped.
+    Writes the flat pictures image (H W C), alpha, expected depth and median depth (H W), the largest weight of
+    every gradient row and where each tile's list stopped.
     """
     channels = features.shape[1]
     packed = channels == 3
@@ -82,20 +94,24 @@ def blend(
     for tile in range(tiles):
         longest = max(longest, starts[tile + 1] - starts[tile])
     spare = np.empty(longest, np.uint64)
-    buckets = np.empty(256, np.int64)
+    buckets = np.empty(BUCKETS, np.int64)
     ramp_x, ramp_y = load8(ramps, 0), load8(ramps, 8)
     zero, q_min, alpha_max = spread8(_ZERO), spread8(Q_MIN), spread8(ALPHA_MAX)
     half = spread8(_HALF)
-    weigh = row_weight.shape[0] > 0
     while True:
         tile = fetch_add(next_tile, 0, 1)
         if tile >= tiles:
             break
         first, last = starts[tile], starts[tile + 1]
         tile_x, tile_y = (tile % tiles_x) * TILE, (tile // tiles_x) * TILE
-        if first < last:
-            sort_tile(pairs, first, last, spare, buckets)
-            clear_tile(state, stride, width - tile_x, height - tile_y)
+        if first == last:
+            stopped[tile] = last
+            _write_empty(
+                tile_x, tile_y, width, height, background, image, alpha_image, depth_image, median_image
+            )
+            continue
+        sort_tile(pairs, first, last, spare, buckets)
+        clear_tile(state, stride, width - tile_x, height - tile_y)
         origin_x, origin_y = np.float32(tile_x), np.float32(tile_y)
         done = first
         while done < last:
@@ -160,11 +176,7 @@ def blend(
                             reach = max8(reach, w)
                             t = t + step
                             base += stride
-                if weigh:
-                    tx0, tx1 = (columns & 0xFFFF) >> TILE_SHIFT, columns >> (16 + TILE_SHIFT)
-                    ty0 = (lines & 0xFFFF) >> TILE_SHIFT
-                    place = ((tile_y >> TILE_SHIFT) - ty0) * (tx1 - tx0 + 1) + (tile_x >> TILE_SHIFT) - tx0
-                    row_weight[batch_int[r + 12] + place] = largest8(reach)
+                row_weight[row_of(batch_int, r, tile_x, tile_y)] = largest8(reach)
             done += count
             clearest = load8(state, 0)
             for block in range(1, BLOCKS):
@@ -172,57 +184,94 @@ def blend(
             if largest8(clearest) <= OPAQUE:
                 break
         stopped[tile] = done
-        if weigh:
-            for j in range(done, last):
-                row_weight[_row_of(batch_int, pairs, j, record_flat, batch, tile_x, tile_y)] = _ZERO
+        for j in range(done, last):
+            gather(pairs, j, 1, record_flat, batch)
+            row_weight[row_of(batch_int, 0, tile_x, tile_y)] = _ZERO
         _write_tile(
-            state, stride, first < last, tile_x, tile_y, width, height, background,
-            image, alpha_image, depth_image, median_image,
-        )  # fmt: skip
+            state, stride, tile_x, tile_y, width, height, background, image, alpha_image, depth_image, median_image
+        )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _row_of(batch_int, pairs, j, record_flat, batch, tile_x, tile_y):  # type: ignore[no-untyped-def]
-    """Gradient row of pair j in the tile at pixel (tile_x, tile_y)."""
-    gather(pairs, j, 1, record_flat, batch)
-    columns, lines = batch_int[10], batch_int[11]
-    tx0, tx1 = (columns & 0xFFFF) >> TILE_SHIFT, columns >> (16 + TILE_SHIFT)
-    ty0 = (lines & 0xFFFF) >> TILE_SHIFT
-    return batch_int[12] + ((tile_y >> TILE_SHIFT) - ty0) * (tx1 - tx0 + 1) + (tile_x >> TILE_SHIFT) - tx0
+def _write_empty(
+    tile_x, tile_y, width, height, background, image, alpha_image, depth_image, median_image
+):  # type: ignore[no-untyped-def]
+    """A tile without splats: the background."""
+    channels = background.shape[0]
+    for y in range(tile_y, min(tile_y + TILE, height)):
+        start, end = y * width + tile_x, y * width + min(tile_x + TILE, width)
+        alpha_image[start:end] = _ZERO
+        depth_image[start:end] = _ZERO
+        median_image[start:end] = _ZERO
+        for at in range(start, end):
+            for c in range(channels):
+                image[at * channels + c] = background[c]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _write_eight(
+    low, state, at, stride, place, background, image, alpha_image, depth_image, median_image
+):  # type: ignore[no-untyped-def]
+    """Eight pixels of one row, from the upper (low) or lower rows of the blocks at `at` and beside it, to `place`."""
+    other = at + stride
+    if low:
+        through = low_halves8(load8(state, at), load8(state, other))
+        depth = low_halves8(load8(state, at + 8), load8(state, other + 8))
+        median = low_halves8(load8(state, at + 16), load8(state, other + 16))
+        red = low_halves8(load8(state, at + 24), load8(state, other + 24))
+        green = low_halves8(load8(state, at + 32), load8(state, other + 32))
+        blue = low_halves8(load8(state, at + 40), load8(state, other + 40))
+    else:
+        through = high_halves8(load8(state, at), load8(state, other))
+        depth = high_halves8(load8(state, at + 8), load8(state, other + 8))
+        median = high_halves8(load8(state, at + 16), load8(state, other + 16))
+        red = high_halves8(load8(state, at + 24), load8(state, other + 24))
+        green = high_halves8(load8(state, at + 32), load8(state, other + 32))
+        blue = high_halves8(load8(state, at + 40), load8(state, other + 40))
+    alpha, zero = _ONE - through, spread8(_ZERO)
+    store8(alpha_image, place, alpha)
+    store8(depth_image, place, keep_above8(alpha, zero, depth / alpha, zero))
+    store8(median_image, place, median)
+    store_triples8(
+        image, 3 * place, red + through * background[0], green + through * background[1],
+        blue + through * background[2],
+    )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _write_tile(
-    state, stride, filled, tile_x, tile_y, width, height, background, image, alpha_image, depth_image, median_image
+    state, stride, tile_x, tile_y, width, height, background, image, alpha_image, depth_image, median_image
 ):  # type: ignore[no-untyped-def]
-    """Copies a finished tile into the pictures, over the background."""
+    """Copies a finished tile into the (flat) pictures, over the background."""
     channels = background.shape[0]
     for y in range(tile_y, min(tile_y + TILE, height)):
-        for x in range(tile_x, min(tile_x + TILE, width)):
-            if not filled:
-                for c in range(channels):
-                    image[y, x, c] = background[c]
-                alpha_image[y, x] = _ZERO
-                depth_image[y, x] = _ZERO
-                median_image[y, x] = _ZERO
+        row = y - tile_y
+        for x in range(tile_x, min(tile_x + TILE, width), 8):
+            start = ((row >> 1) * BLOCKS_X + ((x - tile_x) >> 2)) * stride
+            if channels == 3 and x + 8 <= width:
+                _write_eight(
+                    (row & 1) == 0, state, start, stride, y * width + x, background, image, alpha_image, depth_image,
+                    median_image,
+                )  # fmt: skip
                 continue
-            row, column = y - tile_y, x - tile_x
-            at = ((row >> 1) * BLOCKS_X + (column >> 2)) * stride + (row & 1) * 4 + (column & 3)
-            through = state[at]
-            alpha = _ONE - through
-            alpha_image[y, x] = alpha
-            depth_image[y, x] = state[at + 8] / alpha if alpha > _ZERO else _ZERO
-            median_image[y, x] = state[at + 16]
-            for c in range(channels):
-                image[y, x, c] = state[at + 24 + 8 * c] + through * background[c]
+            for column in range(min(8, width - x)):
+                at = start + (column >> 2) * stride + (row & 1) * 4 + (column & 3)
+                place = y * width + x + column
+                through = state[at]
+                alpha = _ONE - through
+                alpha_image[place] = alpha
+                depth_image[place] = state[at + 8] / alpha if alpha > _ZERO else _ZERO
+                median_image[place] = state[at + 16]
+                for c in range(channels):
+                    image[place * channels + c] = state[at + 24 + 8 * c] + through * background[c]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def largest_weights(record_int, row_weight, visibility):  # type: ignore[no-untyped-def]
-    """visibility (N,): the largest weight over a splat's rows, 0 for a splat in no tile."""
-    for i in range(visibility.shape[0]):
+def largest_weights(record_int, row_weight, first, last, visibility):  # type: ignore[no-untyped-def]
+    """visibility[first:last]: the largest weight over a splat's rows, 0 for a splat in no tile."""
+    for i in range(first, last):
         best = _ZERO
-        row = record_int[i, 12]
-        for r in range(row, row + record_int[i, 13]):
+        row = record_int[i * RECORD + 12]
+        for r in range(row, row + record_int[i * RECORD + 13]):
             best = max(best, row_weight[r])
         visibility[i] = best

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from pipelines.geometry.splat_blend import BATCH, BLOCKS, BLOCKS_X, gather
+from pipelines.geometry.splat_blend import BATCH, BLOCKS, BLOCKS_X, gather, row_of
 from pipelines.geometry.splat_project import ALPHA_MAX, Q_MIN, RECORD, TILE, TILE_SHIFT
 from pipelines.geometry.splat_project_back import MOMENTS
 from pipelines.geometry.splat_simd import (
@@ -102,11 +102,7 @@ def blend_back(
             for j in range(count):
                 r = j * RECORD
                 columns, lines = batch_int[r + 10], batch_int[r + 11]
-                tx0, tx1 = (columns & 0xFFFF) >> TILE_SHIFT, columns >> (16 + TILE_SHIFT)
-                ty0 = (lines & 0xFFFF) >> TILE_SHIFT
-                row = batch_int[r + 12] + (
-                    ((tile_y >> TILE_SHIFT) - ty0) * (tx1 - tx0 + 1) + (tile_x >> TILE_SHIFT) - tx0
-                )
+                row = row_of(batch_int, r, tile_x, tile_y)
                 if done + j >= end:
                     for c in range(MOMENTS + channels):
                         rows[row, c] = _ZERO
@@ -155,7 +151,6 @@ def blend_back(
                             f0, f1, f2 = f0 + w * g_red, f1 + w * g_green, f2 + w * g_blue
                             t = t + step
                             base += stride
-                    at = row * (MOMENTS + 3)
                     store8(sums, 0, sums8(m0, m1, m2, m3, m4, m5, m6, f0))
                     for c in range(8):
                         rows[row, c] = sums[c]

@@ -47,7 +47,7 @@ class Frame:
     median_depth: Array
     visibility: Array
     dropped: int
-    record: Array
+    record: Array  # flat, RECORD floats a splat
     pairs: NDArray[np.uint64]
     starts: NDArray[np.int64]
     stopped: NDArray[np.int64]
@@ -65,6 +65,13 @@ class Gradients:
     camera: NDArray[np.float64]
 
 
+def _cache_aligned(size: int) -> Array:
+    """Uninitialised float32 array that starts at a cache line, so that a record lies in one."""
+    room = np.empty(size + 16, np.float32)
+    start = (-room.ctypes.data % 64) // 4
+    return room[start : start + size]
+
+
 def forward(given: Splatting, background: Array) -> Frame:
     """Renders one frame over background (C,)."""
     count, width, height = len(given.means), given.width, given.height
@@ -73,7 +80,7 @@ def forward(given: Splatting, background: Array) -> Frame:
     assert given.camera.shape == (CAMERA,)
     threads = thread_count() if count >= _ALONE else 1
     edges = [count * t // threads for t in range(threads + 1)]
-    record = np.empty((count, RECORD), np.float32)
+    record = _cache_aligned(count * RECORD)
     record_int = record.view(np.int32)
     counts = np.zeros((threads, tiles_x * tiles_y), np.int64)
     tally = np.zeros((threads, 2), np.int64)
@@ -86,8 +93,9 @@ def forward(given: Splatting, background: Array) -> Frame:
 
     def project_share(t: int) -> None:
         project(
-            given.means, given.quats, given.scales, given.opacities, given.features, given.camera, width, height,
-            edges[t], edges[t + 1], record, record_int, counts[t], tally[t],
+            given.means.reshape(-1), given.quats.reshape(-1), given.scales.reshape(-1), given.opacities,
+            given.features.reshape(-1), channels, given.camera, width, height, edges[t], edges[t + 1], record,
+            record_int, counts[t], tally[t],
         )  # fmt: skip
 
     with parallel_lock:
@@ -102,13 +110,13 @@ def forward(given: Splatting, background: Array) -> Frame:
 
         def blend_share(_: int) -> None:
             blend(
-                pairs, starts, record.reshape(-1), given.features, background, RAMPS, width, height, next_tile,
-                stopped, image, alpha, depth, median, row_weight,
+                pairs, starts, record, given.features, background, RAMPS, width, height, next_tile,
+                stopped, image.reshape(-1), alpha.reshape(-1), depth.reshape(-1), median.reshape(-1), row_weight,
             )  # fmt: skip
 
         share(scatter_share, threads)
         share(blend_share, threads)
-        largest_weights(record_int, row_weight, visibility)
+        share(lambda t: largest_weights(record_int, row_weight, edges[t], edges[t + 1], visibility), threads)
     return Frame(
         given, image, alpha, depth, median, visibility, int(tally[:, 0].sum()), record, pairs, starts, stopped
     )
@@ -135,7 +143,7 @@ def backward(frame: Frame, g_image: Array, g_alpha: Array | None, g_depth: Array
 
     def blend_share(_: int) -> None:
         blend_back(
-            frame.pairs, frame.starts, frame.stopped, frame.record.reshape(-1), given.features, RAMPS, given.width,
+            frame.pairs, frame.starts, frame.stopped, frame.record, given.features, RAMPS, given.width,
             given.height, next_tile, frame.image, frame.alpha, frame.depth, g_image,
             _NONE if g_alpha is None else g_alpha, _NONE if g_depth is None else g_depth, rows,
         )  # fmt: skip
@@ -143,9 +151,10 @@ def backward(frame: Frame, g_image: Array, g_alpha: Array | None, g_depth: Array
     def project_share(t: int) -> None:
         for chunk in range(t, chunks, threads):
             project_back(
-                given.means, given.quats, given.scales, given.opacities, given.camera, frame.record, record_int, rows,
-                chunk * _CHUNK, min(count, (chunk + 1) * _CHUNK), result.means, result.quats, result.scales,
-                result.opacities, result.features, g_camera[chunk],
+                given.means.reshape(-1), given.quats.reshape(-1), given.scales.reshape(-1), given.opacities,
+                given.camera, frame.record, record_int, rows, chunk * _CHUNK, min(count, (chunk + 1) * _CHUNK),
+                result.means.reshape(-1), result.quats.reshape(-1), result.scales.reshape(-1), result.opacities,
+                result.features, g_camera[chunk],
             )  # fmt: skip
 
     with parallel_lock:

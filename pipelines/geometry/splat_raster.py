@@ -203,32 +203,30 @@ class _CpuRasteriser(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         kind = tensors[0].dtype
         pictures = (frame.image[..., :channels], frame.alpha, frame.depth, frame.median_depth, frame.visibility)
-        # Copies: autograd users may change a picture in place, the backward pass needs it as it was.
-        out = tuple(torch.from_numpy(picture).to(kind, copy=True) for picture in pictures)
+        out = tuple(torch.from_numpy(picture).to(kind).contiguous() for picture in pictures)
+        # Where the pictures share the frame's memory, this makes autograd refuse a backward after in-place edits.
+        ctx.save_for_backward(*out[:3])
         ctx.mark_non_differentiable(out[3], out[4])
         return (*out, frame.dropped)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
-        g_image, g_alpha, g_depth = gradients[:3]
-        frame = ctx.frame
-        picture = np.zeros(frame.image.shape, np.float32)
-        if g_image is not None:
-            picture[..., : g_image.shape[2]] = g_image.detach().numpy()
-        found = splat_cpu.backward(
-            frame,
-            picture,
-            None if g_alpha is None else _plain(g_alpha.detach().numpy()),
-            None if g_depth is None else _plain(g_depth.detach().numpy()),
-        )
-        used = ctx.channels
-        pose = np.zeros((4, 4))
+        _ = ctx.saved_tensors
+        frame, channels = ctx.frame, ctx.channels
+        g_image, g_alpha, g_depth = (None if g is None else _plain(g.detach().numpy()) for g in gradients[:3])
+        if g_image is None or channels < frame.image.shape[2]:
+            whole = np.zeros(frame.image.shape, np.float32)
+            if g_image is not None:
+                whole[..., :channels] = g_image
+            g_image = whole
+        found = splat_cpu.backward(frame, g_image, g_alpha, g_depth)
+        pose, lens = np.zeros((4, 4)), np.zeros((3, 3))
         pose[:3, :3], pose[:3, 3] = found.camera[:9].reshape(3, 3), found.camera[9:12]
-        lens = np.zeros((3, 3))
         lens[0, 0], lens[1, 1], lens[0, 2], lens[1, 2] = found.camera[12:]
-        behind = (1.0 - frame.alpha).reshape(-1) @ picture.reshape(-1, picture.shape[2])
-        arrays = [found.means, found.quats, found.scales, found.opacities, found.features[:, :used]]
-        arrays += [pose, lens, behind[:used]]
-        wanted = zip(arrays, ctx.kinds, ctx.needs_input_grad[:8], strict=True)
+        arrays = [found.means, found.quats, found.scales, found.opacities, found.features[:, :channels], pose, lens]
+        behind = np.zeros(channels)
+        if ctx.needs_input_grad[7]:
+            behind = ((1.0 - frame.alpha).reshape(-1) @ g_image.reshape(-1, g_image.shape[2]))[:channels]
+        wanted = zip([*arrays, behind], ctx.kinds, ctx.needs_input_grad[:8], strict=True)
         result = [torch.from_numpy(np.ascontiguousarray(a)).to(kind) if need else None for a, kind, need in wanted]
         return (*result, None, None, None, None)

@@ -98,6 +98,18 @@ for _function, _emit in (
     _register_operator(_function, _emit)
 
 
+def _negate(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+    return builder.fneg(args[0])
+
+
+class _Negation(ConcreteTemplate):
+    cases = [signature(float8, float8)]  # noqa: RUF012
+
+
+infer_global(operator.neg)(_Negation)
+lower_builtin(operator.neg, float8)(_negate)
+
+
 def _pointer(context: Any, builder: ir.IRBuilder, array_type: types.Array, array: Any, index: Any) -> ir.Value:
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
@@ -130,6 +142,110 @@ def store8(typing: Any, array: types.Type, index: types.Type, value: types.Type)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, float8), emit
+
+
+@intrinsic
+def lanes8(typing: Any, array: types.Type, start: types.Type, step: types.Type) -> Any:
+    """array[start], array[start + step], ... array[start + 7 step]: one column of eight rows."""
+    if not _is_flat_float32(array):
+        return None
+
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        index, vector = args[1], ir.Constant(_VECTOR, ir.Undefined)
+        for lane in range(WIDTH):
+            number = builder.load(builder.gep(data, [index]))
+            vector = builder.insert_element(vector, number, ir.Constant(_INT, lane))
+            index = builder.add(index, args[2])
+        return vector
+
+    return float8(array, types.intp, types.intp), emit
+
+
+@intrinsic
+def store_rows8(
+    typing: Any, array: Any, start: Any, v0: Any, v1: Any, v2: Any, v3: Any, v4: Any, v5: Any, v6: Any, v7: Any
+) -> Any:
+    """Writes the 8 x 8 transpose: array[start + 8 l + k] = lane l of argument k."""
+    if not _is_flat_float32(array):
+        return None
+
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        rows = list(args[2:])
+        # Interleaving the first half of the rows with the second, three times, transposes.
+        for _ in range(3):
+            mixed = []
+            for first, second in zip(rows[:4], rows[4:], strict=True):
+                mixed.append(_shuffle(builder, first, second, [0, 8, 1, 9, 2, 10, 3, 11]))
+                mixed.append(_shuffle(builder, first, second, [4, 12, 5, 13, 6, 14, 7, 15]))
+            rows = mixed
+        for number, row in enumerate(rows):
+            index = builder.add(args[1], ir.Constant(args[1].type, WIDTH * number))
+            builder.store(row, _pointer(context, builder, sig.args[0], args[0], index), align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, *[float8] * WIDTH), emit
+
+
+@intrinsic
+def low_halves8(typing: Any, a: types.Type, b: types.Type) -> Any:
+    """a[0:4] and b[0:4] side by side."""
+
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        return _shuffle(builder, args[0], args[1], [0, 1, 2, 3, 8, 9, 10, 11])
+
+    return float8(float8, float8), emit
+
+
+@intrinsic
+def high_halves8(typing: Any, a: types.Type, b: types.Type) -> Any:
+    """a[4:8] and b[4:8] side by side."""
+
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        return _shuffle(builder, args[0], args[1], [4, 5, 6, 7, 12, 13, 14, 15])
+
+    return float8(float8, float8), emit
+
+
+@intrinsic
+def store_triples8(typing: Any, array: types.Type, index: types.Type, a: Any, b: Any, c: Any) -> Any:
+    """array[index + 3 l + (0, 1, 2)] = lane l of a, b, c."""
+    if not _is_flat_float32(array):
+        return None
+
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        for part in range(3):
+            places = [divmod(8 * part + j, 3) for j in range(8)]  # (lane, which of a, b, c)
+            pair = [lane + 8 * which if which < 2 else 0 for lane, which in places]
+            whole = [j if which < 2 else 8 + lane for j, (lane, which) in enumerate(places)]
+            mixed = _shuffle(builder, _shuffle(builder, args[2], args[3], pair), args[4], whole)
+            index = builder.add(args[1], ir.Constant(args[1].type, 8 * part))
+            builder.store(mixed, _pointer(context, builder, sig.args[0], args[0], index), align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, float8, float8, float8), emit
+
+
+@intrinsic
+def sqrt8(typing: Any, value: types.Type) -> Any:
+    """Square root of every lane, correctly rounded."""
+
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        kind = ir.FunctionType(_VECTOR, [_VECTOR])
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.sqrt.v8f32"), [args[0]])
+
+    return float8(float8), emit
+
+
+@intrinsic
+def abs8(typing: Any, value: types.Type) -> Any:
+    """Absolute value of every lane."""
+
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        kind = ir.FunctionType(_VECTOR, [_VECTOR])
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.fabs.v8f32"), [args[0]])
+
+    return float8(float8), emit
 
 
 @intrinsic
@@ -193,6 +309,52 @@ def exp2_short8(typing: Any, value: types.Type) -> Any:
         return result
 
     return float8(float8), emit
+
+
+# log2(1 + f) ~ f p(f) for 1 + f in [sqrt(1/2), sqrt(2)], lowest power first: least maximal error (4.8e-8).
+LOG2_COEFFICIENTS = (
+    1.44269478, -0.721357167, 0.480939448, -0.360087216, 0.286707461, -0.250069052, 0.23689042, -0.145744532,
+)  # fmt: skip
+_SQRT_HALF_BITS = 0x3F3504F3
+
+
+@intrinsic
+def log2_8(typing: Any, value: types.Type) -> Any:
+    """Binary logarithm of positive, normal lanes, absolute error under 3e-7; any other lane gives some number."""
+
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        ints = ir.VectorType(_INT, WIDTH)
+
+        def whole(number: int) -> ir.Constant:
+            return ir.Constant(ints, [ir.Constant(_INT, number)] * WIDTH)
+
+        # Value = mantissa 2^exponent with the mantissa in [sqrt(1/2), sqrt(2)).
+        bits = builder.bitcast(args[0], ints)
+        exponent = builder.ashr(builder.sub(bits, whole(_SQRT_HALF_BITS)), whole(23))
+        mantissa = builder.bitcast(builder.sub(bits, builder.shl(exponent, whole(23))), _VECTOR)
+        f = builder.fsub(mantissa, _constant(1.0))
+        fma = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), "llvm.fma.v8f32"
+        )
+        result = _constant(LOG2_COEFFICIENTS[-1])
+        for coefficient in reversed(LOG2_COEFFICIENTS[:-1]):
+            result = builder.call(fma, [result, f, _constant(coefficient)])
+        return builder.call(fma, [result, f, builder.sitofp(exponent, _VECTOR)])
+
+    return float8(float8), emit
+
+
+@intrinsic
+def pack_range8(typing: Any, first: types.Type, last: types.Type) -> Any:
+    """int(first) | int(last) << 16 of lanes in [0, 32767], as the bits of a Float8."""
+
+    def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        ints = ir.VectorType(_INT, WIDTH)
+        low, high = builder.fptosi(args[0], ints), builder.fptosi(args[1], ints)
+        shift = ir.Constant(ints, [ir.Constant(_INT, 16)] * WIDTH)
+        return builder.bitcast(builder.or_(low, builder.shl(high, shift)), _VECTOR)
+
+    return float8(float8, float8), emit
 
 
 def _fold(builder: ir.IRBuilder, vector: ir.Value, combine: Callable[[ir.Value, ir.Value], ir.Value]) -> ir.Value:

@@ -11,10 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from pipelines.geometry.splat_project import TILE_SHIFT
+from pipelines.geometry.splat_project import RECORD, TILE_SHIFT
 
-_RADIX = 8
-_BUCKETS = 1 << _RADIX
+BUCKETS = 1 << 11
 _FEW = 24  # below this an insertion sort is quicker than histograms
 
 
@@ -44,13 +43,14 @@ def place(counts, tally, starts):  # type: ignore[no-untyped-def]
 def scatter(record_int, first, last, tiles_x, free, row, pairs):  # type: ignore[no-untyped-def]
     """Writes the pairs of splats first..last into their tiles and numbers their gradient rows from `row`."""
     for i in range(first, last):
-        tiles = record_int[i, 13]
+        at = i * RECORD
+        tiles = record_int[at + 13]
         if tiles == 0:
             continue
-        record_int[i, 12] = row
+        record_int[at + 12] = row
         row += tiles
-        pair = (np.uint64(record_int[i, 6]) << np.uint64(32)) | np.uint64(i)
-        columns, lines = record_int[i, 10], record_int[i, 11]
+        pair = (np.uint64(record_int[at + 6]) << np.uint64(32)) | np.uint64(i)
+        columns, lines = record_int[at + 10], record_int[at + 11]
         x0, x1 = (columns & 0xFFFF) >> TILE_SHIFT, columns >> (16 + TILE_SHIFT)
         y0, y1 = (lines & 0xFFFF) >> TILE_SHIFT, lines >> (16 + TILE_SHIFT)
         for ty in range(y0, y1 + 1):
@@ -63,7 +63,7 @@ def scatter(record_int, first, last, tiles_x, free, row, pairs):  # type: ignore
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def sort_tile(pairs, first, last, spare, buckets):  # type: ignore[no-untyped-def]
-    """Sorts pairs[first:last] by depth, stable; spare holds at least as many, buckets 256 int64."""
+    """Sorts pairs[first:last] by depth, stable; spare holds at least as many, buckets BUCKETS int64."""
     count = last - first
     if count <= _FEW:
         for i in range(first + 1, last):
@@ -78,36 +78,38 @@ def sort_tile(pairs, first, last, spare, buckets):  # type: ignore[no-untyped-de
     for i in range(first, last):
         key = pairs[i] >> np.uint64(32)
         low, high = min(low, key), max(high, key)
-    span = high - low
-    shift = np.uint64(0)
-    in_spare = False
-    mask = np.uint64(_BUCKETS - 1)
-    while (span >> shift) > np.uint64(0):
-        for b in range(_BUCKETS):
-            buckets[b] = 0
-        if in_spare:
-            _pass(spare, 0, pairs, first, count, low, shift, mask, buckets)
+    # Few buckets for short lists, whose cost is clearing them; few passes for long ones.
+    widest = 11 if count > 700 else 8
+    bits = 0
+    while (high - low) >> np.uint64(bits) > np.uint64(0):
+        bits += 1
+    passes = (bits + widest - 1) // widest
+    digit = (bits + passes - 1) // max(passes, 1)
+    for number in range(passes):
+        buckets[: 1 << digit] = 0
+        if number % 2 == 0:
+            _pass(pairs, first, spare, 0, count, low, number * digit, digit, buckets)
         else:
-            _pass(pairs, first, spare, 0, count, low, shift, mask, buckets)
-        in_spare = not in_spare
-        shift += np.uint64(_RADIX)
-    if in_spare:
+            _pass(spare, 0, pairs, first, count, low, number * digit, digit, buckets)
+    if passes % 2 == 1:
         for i in range(count):
             pairs[first + i] = spare[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _pass(source, s, target, t, count, low, shift, mask, buckets):  # type: ignore[no-untyped-def]
-    """One counting pass of the radix sort over eight bits of depth - low."""
+def _pass(source, s, target, t, count, low, shift, digit, buckets):  # type: ignore[no-untyped-def]
+    """One counting pass of the radix sort over `digit` bits, from bit `shift` on, of depth - low."""
+    mask, down = np.uint64((1 << digit) - 1), np.uint64(32)
+    skip = np.uint64(shift)
     for i in range(count):
-        buckets[np.int64((((source[s + i] >> np.uint64(32)) - low) >> shift) & mask)] += 1
+        buckets[np.int64((((source[s + i] >> down) - low) >> skip) & mask)] += 1
     total = 0
-    for b in range(_BUCKETS):
+    for b in range(1 << digit):
         many = buckets[b]
         buckets[b] = total
         total += many
     for i in range(count):
         pair = source[s + i]
-        b = np.int64((((pair >> np.uint64(32)) - low) >> shift) & mask)
+        b = np.int64((((pair >> down) - low) >> skip) & mask)
         target[t + buckets[b]] = pair
         buckets[b] += 1

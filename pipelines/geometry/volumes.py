@@ -141,8 +141,9 @@ def fuse_dense(
         empty[inside] += share * (s >= front)
         informed[inside] += share
     votes = np.maximum(empty - forgiven, 0.0)
-    solid = np.maximum(forgiven + 1.0 - informed, _PRIOR)
-    values = (total + (votes - solid) * front) / (weights + votes + solid)
+    trust = np.clip(informed - forgiven, 0.0, 1.0)
+    solid = 1.0 - trust + _PRIOR
+    values = (trust * total + (votes - solid) * front) / (trust * weights + votes + solid)
     return _closed(values.reshape(shape).astype(np.float32), origin, voxel, np.ones(shape, bool))
 
 
@@ -316,8 +317,9 @@ def _sample(data, meta, projection, facts, px, py, pz, voxel, forgiven):  # type
             total += share * facing * s
             weights += share * facing
     votes = max(empty - forgiven, 0.0)
-    solid = max(forgiven + 1.0 - informed, _PRIOR)
-    return (total + (votes - solid) * front) / (weights + votes + solid)
+    trust = min(max(informed - forgiven, 0.0), 1.0)
+    solid = 1.0 - trust + _PRIOR
+    return (trust * total + (votes - solid) * front) / (trust * weights + votes + solid)
 
 
 @njit(cache=True, error_model="numpy")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.landmarks.detector import Detector
+from pipelines.landmarks.detector import Detector, Finding
 from pipelines.landmarks.graph import network
 from pipelines.landmarks.pose_landmarks import LANDMARKS, PoseReading, pixels_per_metre
 from pipelines.landmarks.square import Square, check_rgb, cut, invert, transform, turn, upright_rotation
@@ -20,6 +20,8 @@ KNUCKLE = 0.09                 # metres from the wrist to the middle knuckle of 
 FIRST_SIDE = (0.30, 0.55)      # metres, limits of the first square
 PALM_VIEWS = (0.5, 0.7)        # metres, sides of the views that the palm detector searches
 GOOD_COST = 0.5                # a reading at or below it ends the search
+MOST_COST = 1.3                # a reading above it is doubtful in too many ways
+LEAST_HAND = 0.2               # metres, least side of the next square; else small readings make ever smaller squares
 LEAST_SIDE = 16.0              # pixels; a square below it shows nothing of a hand
 WRIST_REACH = 0.09             # metres; a hand that starts farther from the pose's wrist is another's, or none
 WRIST_BEND = math.radians(110) # a hand bent farther back than that against its forearm is upside down
@@ -44,9 +46,10 @@ class HandReading:
     square: Square
 
 
-def read_hand(rgb: np.ndarray, square: Square, passes: int = 2) -> HandReading:
+def read_hand(rgb: np.ndarray, square: Square, passes: int = 2, least_side: float = 1.0) -> HandReading:
     """Read the hand in a square of the photo (H, W, 3) float32; every further pass uses the square of its points.
 
+    least_side: pixels, the smallest square of a further pass.
     A pass that no longer sees a hand, and sees it worse than before, ends the search and is forgotten.
     ValueError on a wrong picture or passes < 1.
     """
@@ -55,7 +58,8 @@ def read_hand(rgb: np.ndarray, square: Square, passes: int = 2) -> HandReading:
         raise ValueError(f"read_hand needs at least one pass, got {passes}.")
     best = _look(rgb, square)
     for _ in range(passes - 1):
-        again = _look(rgb, hand_square(best.landmarks[:, :2], best.square.rotation))
+        proposed = hand_square(best.landmarks[:, :2], best.square.rotation)
+        again = _look(rgb, proposed.scaled(max(1.0, least_side / proposed.side)))
         if again.presence < min(best.presence, PRESENCE_FLOOR):
             break
         best = again
@@ -118,34 +122,40 @@ def hand_square(points: np.ndarray, rotation: float) -> Square:
 
 def _find_hand(rgb: np.ndarray, pose: PoseReading, side: str, scale: float) -> HandReading | None:
     """The cheapest believable reading; views are tried in order until one gives a good hand."""
-    seen: list[Square] = []
-    best: tuple[float, HandReading] | None = None
+    palms: list[Square] = []
+    best, best_cost = None, MOST_COST
     for view in (*PALM_VIEWS, None):
-        squares = [pose_hand_square(pose, side, scale)] if view is None else _palms(rgb, pose, side, view * scale)
+        if view is None:
+            squares = [pose_hand_square(pose, side, scale)]
+        else:
+            squares = [palm for palm in _palms(rgb, pose, side, view * scale) if not _near(palm, palms)]
+            palms += squares
         for square in squares:
-            if any(math.hypot(square.x - x.x, square.y - x.y) < SAME_PALM * square.side for x in seen):
-                continue
-            seen.append(square)
-            hand = read_hand(rgb, square)
-            if _believable(hand, pose, side, scale):
-                cost = _cost(hand, pose, side, scale)
-                if best is None or cost < best[0]:
-                    best = cost, hand
-        if best is not None and best[0] <= GOOD_COST:
+            hand = read_hand(rgb, square, least_side=LEAST_HAND * scale)
+            cost = _cost(hand, pose, side, scale)
+            if cost < best_cost and _believable(hand, pose, side, scale):
+                best, best_cost = hand, cost
+        if best_cost <= GOOD_COST:
             break
-    return None if best is None else best[1]
+    return best
+
+
+def _near(palm: Square, others: list[Square]) -> bool:
+    return any(math.hypot(palm.x - other.x, palm.y - other.y) < SAME_PALM * palm.side for other in others)
+
+
+def palm_square(palm: Finding) -> Square:
+    """Square of the whole hand from a detected palm: 2.6 palms wide, half a palm towards the fingers."""
+    middle, extent = (palm.box[:2] + palm.box[2:]) / 2, palm.box[2:] - palm.box[:2]
+    rotation = upright_rotation(palm.points[0], palm.points[2])                  # wrist, middle knuckle
+    square = Square(float(middle[0]), float(middle[1]), max(float(extent.max()), 1.0), rotation)
+    return square.scaled(2.6, shift_y=-0.5)
 
 
 def _palms(rgb: np.ndarray, pose: PoseReading, side: str, view: float) -> list[Square]:
     """Squares of the two best palms in a view of that side (pixels) around the pose's wrist."""
     x, y = _point(pose, f"{side}_wrist")
-    squares = []
-    for palm in PALMS.find(rgb, Square(float(x), float(y), view))[:2]:
-        middle, extent = (palm.box[:2] + palm.box[2:]) / 2, palm.box[2:] - palm.box[:2]
-        rotation = upright_rotation(palm.points[0], palm.points[2])              # wrist, middle knuckle
-        square = Square(float(middle[0]), float(middle[1]), max(float(extent.max()), 1.0), rotation)
-        squares.append(square.scaled(2.6, shift_y=-0.5))
-    return squares
+    return [palm_square(palm) for palm in PALMS.find(rgb, Square(float(x), float(y), view))[:2]]
 
 
 def _point(pose: PoseReading, name: str) -> np.ndarray:

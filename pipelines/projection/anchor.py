@@ -23,10 +23,13 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Anchor:
-    """depth (2, h, w): front and back, metres, valid where `known` (2, h, w). part (2, h, w) uint8. arm (h, w) uint8:
-    0, or 1 + number of the arm that lies in front of the rest. covered (h, w): the body is there."""
+    """depth (2, h, w): front and back, metres, valid where `known` (2, h, w). inner (2, h, w): where the ray leaves
+    the first limb and enters the last one, in the columns `two` (h, w) that meet two limbs. part (2, h, w) uint8.
+    arm (h, w) uint8: 0, or 1 + number of the arm that lies in front of the rest. covered (h, w): the body is there."""
 
     depth: Floats
+    inner: Floats
+    two: NDArray[np.bool_]
     known: NDArray[np.bool_]
     part: NDArray[np.uint8]
     arm: NDArray[np.uint8]
@@ -46,6 +49,8 @@ def choose_anchor(
     depth = np.stack([maps["armless_front"], maps["armless_back"]]).astype(np.float32)
     part = np.stack([maps["armless_front_part"], maps["armless_back_part"]])
     full = np.stack([maps["full_front"], maps["full_back"]])
+    inner = np.stack([maps["armless_exit"], maps["armless_entry"]]).astype(np.float32)
+    full_inner = np.stack([maps["full_exit"], maps["full_entry"]])
     full_part = np.stack([maps["full_front_part"], maps["full_back_part"]])
     bare = depth[0] > 0
     covered = bare.copy()
@@ -69,8 +74,10 @@ def choose_anchor(
             covered &= ~beside
             known[0] &= ~(shown & ~here[0])
         depth[take], part[take], known[take] = full[take], full_part[take], True
+        inner[take] = full_inner[take]
     part[~known] = NOTHING
-    return Anchor(depth, known & mask, part, arm_map, covered)
+    two = (known & mask).all(0) & (inner[0] < inner[1]) & (inner[0] > depth[0]) & (inner[1] < depth[1])
+    return Anchor(depth, inner, two, known & mask, part, arm_map, covered)
 
 
 def outline_in_photo(

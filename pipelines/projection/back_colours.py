@@ -15,12 +15,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.projection.body_mesh import part_labels
+from pipelines.projection.body_mesh import limbs, part_labels
 from pipelines.projection.membrane import fill
-from pipelines.projection.outline import half_width, nearest, smooth
+from pipelines.projection.outline import depth_inside, half_width, nearest, smooth
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+PALETTE = 12  # colours at the outline told apart
 
 
 @dataclass(frozen=True)
@@ -34,28 +35,33 @@ class Heads:
 
 
 def back_colours(
-    rgb: Floats, mask: Mask, inside: Floats, part: NDArray[np.uint8], names: NDArray, heads: Heads,
-    likeness: float, pixel: float,
+    rgb: Floats, mask: Mask, inside: Floats, sides: tuple[NDArray[np.uint8], NDArray[np.uint8]], names: NDArray,
+    heads: Heads, two: Mask, likeness: float, pixel: float,
 ) -> tuple[Floats, Mask]:  # fmt: skip
     """(h, w, 3) colours of the far side, and (h, w) bool where they are not the photo's own pixel.
 
-    rgb, mask: the photo. inside: distance to the outline, px. part: body part seen on the front, filled up over the
-    mask. likeness: how far (CIELAB) a pixel may be from the cloth at the outline and still be the same cloth.
+    rgb, mask: the photo. inside: distance to the outline, px. sides: body part on the front and on the back,
+    filled up over the mask. two: the ray meets two limbs, so that the front's colour says nothing of the back. likeness: how far (CIELAB) a pixel may be from the cloth at the outline and still be the same cloth.
     pixel: metres per pixel.
     """
     lab = cv2.cvtColor(np.ascontiguousarray(rgb, np.float32), cv2.COLOR_RGB2LAB)
     blur = max(0.012 / pixel, 0.8)
     calm = smooth(lab, mask, blur / 2)
+    part = sides[0]
+    limb = limbs(names)
+    other = mask & ((limb[sides[0]] != limb[sides[1]]) | two)
     copied = mask & ~heads.head
     bare = np.isin(part, part_labels(names, "hand", "foot")) & mask
-    copied &= same_cloth(calm, mask & ~heads.head & ~bare, inside, likeness) | bare
-    copied = drop_specks(copied | ~mask | heads.head, pixel) & mask & ~heads.head
+    copied &= same_cloth(calm, mask & ~heads.head & ~bare, inside, likeness, pixel) | bare
+    copied = drop_specks(copied | ~mask | heads.head, pixel) & mask & ~heads.head & ~other
     copied |= hair_that_goes_around(calm, mask, heads)
     if not copied.any():
         return rgb.copy(), np.zeros_like(mask)
     result = rgb.copy()
-    for region in (heads.head & mask, mask & ~heads.head):
-        result = replace(result, rgb, copied, region, mask, blur)
+    result = replace(result, rgb, copied, heads.head & mask & ~other, blur)
+    for number in np.unique(limb[:-1]):
+        own = (limb[sides[1]] == number) & mask & (~heads.head | other)
+        result = replace(result, rgb, copied & ~other, own, blur)
     skin = skin_colour(rgb, mask, part, names)
     if skin is not None and (heads.back_face & ~heads.face).any():
         plain = smooth((heads.back_face & ~heads.face & mask).astype(np.float32), mask, blur)[..., None]
@@ -64,15 +70,28 @@ def back_colours(
     return np.clip(result, 0, 1).astype(np.float32), mask & ~copied
 
 
-def same_cloth(calm: Floats, region: Mask, inside: Floats, likeness: float) -> Mask:
-    """(h, w) the pixels of a region that look like the cloth at the nearby outline; brightness counts less."""
+def same_cloth(calm: Floats, region: Mask, inside: Floats, likeness: float, pixel: float) -> Mask:
+    """(h, w) the pixels of a region whose colour (CIELAB; brightness counts half) occurs at the outline
+    nearby."""
     radius = half_width(inside)
-    rim = region & (inside > 0.5) & (inside < np.maximum(0.3 * radius, 2.5))
-    if not rim.any():
+    rim = region & (inside > 0.5) & (inside < np.maximum(0.25 * radius, 2.5))
+    if rim.sum() < PALETTE:
         return region
-    around = fill(calm, rim * 2.0, region)
-    difference = (calm - around) * np.array([0.45, 1.0, 1.0], np.float32)
-    return region & ((np.linalg.norm(difference, axis=-1) < likeness) | rim)
+    weighed = (calm * np.array([0.5, 1.0, 1.0], np.float32)).astype(np.float32)
+    cv2.setRNGSeed(1)
+    criteria = (cv2.TERM_CRITERIA_MAX_ITER, 12, 0.0)
+    samples = weighed[rim][:: max(1, int(rim.sum()) // 4000)]
+    _, _, palette = cv2.kmeans(samples, PALETTE, None, criteria, 1, cv2.KMEANS_PP_CENTERS)
+    distance = np.linalg.norm(weighed[..., None, :] - palette, axis=-1)
+    closest = np.where(rim, np.argmin(distance, -1), -1)
+    same = rim.copy()
+    # Within about 10 cm, and not just the rim of something small that happens to end at the outline.
+    near = 0.08 / pixel
+    outline = cv2.GaussianBlur(rim.astype(np.float32), (0, 0), near)
+    for colour in range(PALETTE):
+        share = cv2.GaussianBlur((closest == colour).astype(np.float32), (0, 0), near) / np.maximum(outline, 1e-6)
+        same |= (distance[..., colour] < likeness) & (share > 0.1)
+    return region & same
 
 
 def hair_that_goes_around(calm: Floats, mask: Mask, heads: Heads) -> Mask:
@@ -98,7 +117,7 @@ def hair_that_goes_around(calm: Floats, mask: Mask, heads: Heads) -> Mask:
     return solid if solid.sum() > 0.3 * found.sum() else found
 
 
-def replace(result: Floats, rgb: Floats, copied: Mask, region: Mask, mask: Mask, blur: float) -> Floats:
+def replace(result: Floats, rgb: Floats, copied: Mask, region: Mask, blur: float) -> Floats:
     """Fill a region's pixels that are not copied from those that are; unchanged where none is."""
     source = copied & region
     if not source.any() or (source == region).all():
@@ -107,14 +126,19 @@ def replace(result: Floats, rgb: Floats, copied: Mask, region: Mask, mask: Mask,
     solid = cv2.erode(source.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
     solid = solid if solid.sum() > 0.2 * source.sum() else source
     low = smooth(rgb, solid, blur)
+    fine = smooth(rgb, solid, blur / 3)
     base = fill(low, solid * 2.0, region)
     rows, columns = nearest(solid)
     y, x = np.indices(region.shape)
-    mirrored_y = np.clip(2 * rows - y, 0, region.shape[0] - 1)
-    mirrored_x = np.clip(2 * columns - x, 0, region.shape[1] - 1)
-    usable = solid[mirrored_y, mirrored_x]
-    from_y, from_x = np.where(usable, mirrored_y, rows), np.where(usable, mirrored_x, columns)
-    detail = (rgb - low)[from_y, from_x]
+    # Detail from the source, mirrored at its border to and fro within its width.
+    offset = np.stack([rows - y, columns - x], -1).astype(np.float32)
+    length = np.linalg.norm(offset, axis=-1)
+    depth = np.maximum(half_width(depth_inside(solid))[rows, columns], 1.0)
+    back_and_forth = depth - np.abs(np.mod(length, 2 * depth) - depth)
+    ahead = offset / np.maximum(length, 1e-6)[..., None] * back_and_forth[..., None]
+    from_y = np.clip(np.round(rows + ahead[..., 0]).astype(int), 0, region.shape[0] - 1)
+    from_x = np.clip(np.round(columns + ahead[..., 1]).astype(int), 0, region.shape[1] - 1)
+    detail = np.where(solid[..., None], rgb - fine, 0.0)[from_y, from_x]
     keep = smooth(solid.astype(np.float32), region, 1.0)[..., None] * copied[..., None]
     made = base + detail
     return np.where(region[..., None], keep * rgb + (1 - keep) * made, result)

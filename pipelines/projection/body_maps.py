@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.geometry.cameras import Camera
-from pipelines.geometry.mesh_raster import MeshImage, interpolate, rasterise_layers, vertex_normals
+from pipelines.geometry.mesh_raster import (
+    MeshImage,
+    face_normals,
+    interpolate,
+    rasterise_layers,
+    rasterise_mesh,
+    vertex_normals,
+)
 from pipelines.projection.body_mesh import BodyMesh, body_mesh
 from pipelines.records import Body, BodyMaps, Cutout
 from pipelines.step import Context, UserError, knob, step
@@ -38,7 +45,8 @@ def body_maps(body_fit: Body, matte: Cutout, params: BodyMapsParams, ctx: Contex
     """The fitted body as the photo's camera sees it: nearest and farthest surface, normals and body parts.
 
     The set 'armless' leaves out forearms and hands: what lies behind them, and the safer anchor where a fitted
-    hand misses the hand in the photo by a few pixels.
+    hand misses the hand in the photo by a few pixels. Besides the fields of the record: exit and entry, where the
+    ray leaves the first limb and where it enters the last one; back and front where it meets only one.
     """
     camera = body_fit.camera
     height, width = matte.alpha.shape
@@ -56,6 +64,7 @@ def body_maps(body_fit: Body, matte: Cutout, params: BodyMapsParams, ctx: Contex
             arrays[f"{name}_{side}"] = surface.depth
             arrays[f"{name}_{side}_normal"] = surface.normal
             arrays[f"{name}_{side}_part"] = surface.part
+        arrays[f"{name}_exit"], arrays[f"{name}_entry"] = inner_depths(mesh, faces, grid, front.depth, back.depth)
         ctx.progress(0.5 + 0.5 * fraction, f"body maps, {name}", front.normal * 0.5 + 0.5)
     if not (arrays["full_front"] > 0).any():
         raise UserError(
@@ -76,6 +85,18 @@ def draw(mesh: BodyMesh, faces: NDArray[np.int32], camera: Camera) -> tuple[Surf
     normals = vertex_normals(mesh.vertices, mesh.faces)
     first, last = rasterise_layers(mesh.vertices, faces, camera)
     return _surface(first, mesh, faces, normals), _surface(last, mesh, faces, normals)
+
+
+def inner_depths(
+    mesh: BodyMesh, faces: NDArray[np.int32], camera: Camera, front: NDArray[np.float32], back: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(h, w) depths of the nearest exit (a face seen from inside) and of the farthest entry; where a ray passes
+    through one limb only, the exit is `back` and the entry `front`."""
+    towards = ((mesh.vertices[faces].mean(1) - camera.position) * face_normals(mesh.vertices, faces)).sum(1) < 0
+    leaves = rasterise_mesh(mesh.vertices, faces[~towards], camera)
+    enters = rasterise_mesh(mesh.vertices, faces[towards], camera, last=True)
+    two = leaves.mask & enters.mask & (leaves.depth < enters.depth) & (leaves.depth > front) & (enters.depth < back)
+    return np.where(two, leaves.depth, back), np.where(two, enters.depth, front)
 
 
 def _surface(image: MeshImage, mesh: BodyMesh, faces: NDArray[np.int32], normals: NDArray[np.float64]) -> Surface:

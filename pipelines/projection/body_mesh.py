@@ -38,6 +38,16 @@ def part_labels(names: tuple[str, ...] | NDArray[np.str_], *stems: str) -> list[
     return [i for i, name in enumerate(names) if str(name).startswith(stems)]
 
 
+def limbs(names: NDArray) -> NDArray[np.uint8]:
+    """(256,) for each part label the limb it belongs to: 0 trunk and upper arms, then head, forearms, legs."""
+    table = np.zeros(256, np.uint8)
+    groups = (("head", "face", "scalp"), ("forearm_left", "hand_left"), ("forearm_right", "hand_right"),
+              ("thigh_left", "shin_left", "foot_left"), ("thigh_right", "shin_right", "foot_right"))  # fmt: skip
+    for number, stems in enumerate(groups):
+        table[part_labels(names, *stems)] = number + 1
+    return table
+
+
 def body_mesh(body: Body) -> BodyMesh:
     """Pose the body of a record; what is never seen from outside (mouth cavity, backs of the eyes) is left out."""
     rig = check_body(body)

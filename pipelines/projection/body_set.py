@@ -14,6 +14,7 @@ from pipelines.projection.outline import half_width, nearest, smooth
 from pipelines.projection.sampling import Grid
 
 CLEAR = 0.012  # metres that a face must lie away from both layers
+LIMBS = ("upper_arm", "forearm", "hand", "thigh", "shin", "foot")
 FLAT = 0.35  # cosine to the ray below which a face is too foreshortened for a layer
 
 
@@ -32,15 +33,17 @@ def body_set(
     pixels, depth = grid.camera.project(centre)
     columns = np.clip(pixels[:, 0].astype(int), 0, grid.camera.width - 1)
     rows = np.clip(pixels[:, 1].astype(int), 0, grid.camera.height - 1)
-    front, back = grid.depth[:, rows, columns]
+    front, back, leave, enter = grid.depth[:, rows, columns]
     ray = centre - grid.camera.position
     ray /= np.linalg.norm(ray, axis=1, keepdims=True)
     flat = np.abs((normal * ray).sum(1)) < FLAT
     between = (depth > full[0][rows, columns] + CLEAR) & (depth < full[1][rows, columns] - CLEAR)
     foot = np.isin(part, part_labels(mesh.part_names, "foot"))
-    # A limb along the line of sight has too few pixels for its length; its flat faces are always drawn.
-    clear = np.where(between & ~flat & ~foot, CLEAR, -0.01)
-    wanted = (between | flat) & (depth > front + clear) & (depth < back - clear)
+    # A limb along the line of sight has too few pixels for its length: its flat faces are drawn, inside the layers.
+    limb = np.isin(part, part_labels(mesh.part_names, *LIMBS))
+    clear = np.where(flat & limb, np.where(foot, -0.01, 0.004), CLEAR)
+    wanted = (between | (flat & limb)) & (depth > front + clear) & (depth < back - clear)
+    wanted &= flat | ((np.abs(depth - leave) > CLEAR) & (np.abs(depth - enter) > CLEAR))
     for side, used in zip(("left", "right"), arms_used, strict=True):
         if not used:
             wanted &= ~np.isin(part, part_labels(mesh.part_names, *(f"{stem}_{side}" for stem in ARM_END)))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipelines.geometry.cameras import Camera
 from pipelines.projection.anchor import choose_anchor
 from pipelines.projection.back_colours import Heads, back_colours
-from pipelines.projection.body_mesh import part_labels
+from pipelines.projection.body_mesh import limbs, part_labels
 from pipelines.projection.outline import depth_inside, nearest
 from pipelines.projection.solid import Shape, solidify
 from pipelines.records import GRAZING, SEEN, Body, BodyMaps, Cutout, Keypoints, Layers
@@ -67,17 +67,18 @@ def layers(
     names = maps["part_names"]
     front_part, back_part = (extend(anchor.part[side], anchor.known[side], mask) for side in (0, 1))
     bare = [np.isin(p, part_labels(names, "face", "hand", "foot")) for p in (front_part, back_part)]
-    front, back = solidify(anchor, mask, pixel, (bare[0], bare[1]), Shape(loose=params.loose))
-    ctx.progress(0.7, "colours of the back", depth_preview(front, mask))
+    solid = solidify(anchor, mask, pixel, (bare[0], bare[1]), limbs(names), Shape(loose=params.loose))
+    ctx.progress(0.7, "colours of the back", depth_preview(solid.front, mask))
     heads = find_heads(front_part, back_part, names, mask, keypoints, matte, camera)
     inside = depth_inside(mask)
-    back_rgb, made = back_colours(rgb, mask, inside, front_part, names, heads, params.likeness, pixel)
+    sides = (front_part, back_part)
+    back_rgb, made = back_colours(rgb, mask, inside, sides, names, heads, solid.two, params.likeness, pixel)
     ctx.progress(1.0, "front and back", np.hstack([rgb, back_rgb]) * np.hstack([mask, mask])[..., None])
-    facing = facing_camera(front, mask, camera)
+    facing = facing_camera(solid.front, mask, camera)
     arrays = {
-        "mask": mask, "alpha": (alpha * mask).astype(np.float32), "front": front, "back": back,
+        "mask": mask, "alpha": (alpha * mask).astype(np.float32), "front": solid.front, "back": solid.back,
         "front_rgb": rgb, "back_rgb": back_rgb, "front_part": front_part, "back_part": back_part,
-        "back_made": made, "arm": anchor.arm,
+        "back_made": made, "arm": anchor.arm, "two": solid.two, "leave": solid.leave, "enter": solid.enter,
         "seen": np.where(facing < GRAZING_COSINE, GRAZING, SEEN).astype(np.uint8), "part_names": names,
     }  # fmt: skip
     return Layers(arrays, camera)

@@ -13,7 +13,7 @@ from pipelines.geometry.cameras import Camera, look_at
 from pipelines.geometry.mesh_picture import render_mesh
 from pipelines.geometry.mesh_raster import vertex_normals
 from pipelines.geometry.splat_raster import render_numpy
-from pipelines.geometry.surface import surface_of
+from pipelines.geometry.surface import Focus, surface_of
 from pipelines.geometry.unwrap import unwrap
 from pipelines.geometry.volumes import DepthView, bounds_of, fuse
 from pipelines.records import Body, Cutout, Layers, Mesh, Splats
@@ -23,7 +23,7 @@ Floats = NDArray[np.float32]
 
 # Rings of cameras around the person: degrees above the horizon, how many, degrees of the first one.
 RINGS = ((0.0, 12, 0.0), (38.0, 5, 18.0), (-32.0, 5, 18.0), (82.0, 1, 0.0), (-82.0, 1, 0.0))
-HEAD, NECK, PELVIS = 15, 12, 0  # in body22
+HEAD, PELVIS = 15, 0  # in body22
 _PHOTO_VOTES = 4.0  # against one for each rendered view: the two layers are measured, not drawn
 _MARGIN = 1.04
 
@@ -34,10 +34,10 @@ class MeshParams:
 
     faces: int = knob(20000, "About how many triangles.", low=500, high=200000)
     texture: int = knob(1024, "Side of the texture.", low=256, high=4096, unit="px")
-    voxel: float = knob(8.0, "Finest detail of the shape; halving it takes four times as long.", low=3.0, high=40.0, unit="mm")
+    voxel: float = knob(7.0, "Finest detail of the shape; halving it takes four times as long.", low=3.0, high=40.0, unit="mm")
     smoothing: int = knob(6, "Rounds of smoothing that keep the volume.", low=0, high=50)
     views: int = knob(448, "Height of the pictures the shape is measured in.", low=128, high=1024, unit="px")
-    face_detail: float = knob(2.0, "Texels per centimetre on the head, relative to the rest.", low=1.0, high=4.0)
+    face_detail: float = knob(2.0, "How many times finer texture and triangles are on the head.", low=1.0, high=4.0)
 
 
 @step("mesh", version=1, title="Mesh")
@@ -53,11 +53,13 @@ def mesh(
         raise UserError("There are no splats to make a mesh from; check the step 'splats'.")
     drawn = render_around(splats, params.views)
     ctx.progress(0.35, "depth from all sides", contact_sheet(drawn))
-    vertices, faces = solid_surface(drawn, layers, params)
+    head = head_of(body_fit)
+    vertices, faces = solid_surface(drawn, layers, Focus(*head, params.face_detail), params)
     ctx.progress(0.55, "closed surface", clay(vertices, faces, body_fit.camera))
     rotation = layers.camera.world_to_camera[:3, :3]
     axes = np.stack([rotation[0], -rotation[1], -rotation[2]])
-    density = np.where(on_head(vertices[faces].mean(1), body_fit), params.face_detail, 1.0)
+    on_head = np.linalg.norm(vertices[faces].mean(1) - head[0], axis=1) < head[1]
+    density = np.where(on_head, params.face_detail, 1.0)
     height = float(np.ptp(vertices @ axes[1]))
     atlas = unwrap(vertices, faces, axes, density=density, longest=0.55 * height, size=params.texture)
     ctx.progress(0.75, "texture coordinates")
@@ -105,8 +107,10 @@ def render_around(splats: Splats, height: int) -> list[Drawn]:
 def close_camera(points: NDArray[np.float64], pose: NDArray[np.float64], longer: int) -> Camera:
     """The camera at `pose` whose picture holds all points with a small margin, its longer side `longer` pixels."""
     local = points @ pose[:3, :3].T + pose[:3, 3]
-    screen = local[:, :2] / local[:, 2:]
-    middle, extent = 0.5 * (screen.min(0) + screen.max(0)), np.ptp(screen, axis=0) * _MARGIN + 1e-6
+    # Column by column: numpy's reductions along the first axis of (N, 2) are slow.
+    sides = [(float((v / local[:, 2]).min()), float((v / local[:, 2]).max())) for v in (local[:, 0], local[:, 1])]
+    low, high = np.array(sides).T
+    middle, extent = 0.5 * (low + high), (high - low) * _MARGIN + 1e-6
     focal = longer / float(extent.max())
     width, height = (int(n) for n in np.maximum(np.ceil(extent * focal), 16))
     K = np.array([[focal, 0, width / 2 - focal * middle[0]], [0, focal, height / 2 - focal * middle[1]], [0, 0, 1]])
@@ -121,7 +125,7 @@ def without_pinholes(depth: Floats) -> Floats:
 
 
 def solid_surface(
-    drawn: list[Drawn], layers: Layers, params: MeshParams
+    drawn: list[Drawn], layers: Layers, focus: Focus, params: MeshParams
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """Fused depth -> vertices and faces; the layers count for more than the drawn pictures."""
     mask = layers.arrays["mask"]
@@ -133,7 +137,7 @@ def solid_surface(
     low, high = bounds_of(views, 4.0 * voxel)
     try:
         volume = fuse(views, low, high, voxel)
-        return surface_of(volume, faces=params.faces, smoothing=params.smoothing)
+        return surface_of(volume, faces=params.faces, smoothing=params.smoothing, focus=focus)
     except ValueError as error:
         raise UserError(f"No surface could be made from the splats: {error}") from error
 
@@ -145,12 +149,11 @@ def photo_pictures(matte: Cutout, layers: Layers, camera: Camera) -> tuple[Pictu
     return photo, Picture(layers.arrays["back_rgb"], mask, layers.camera, last=True)
 
 
-def on_head(points: NDArray[np.float64], body: Body) -> NDArray[np.bool_]:
-    """(n,) which points (n, 3) belong to the head: nearer to its middle than a quarter of the trunk's length."""
+def head_of(body: Body) -> tuple[NDArray[np.float64], float]:
+    """Middle (3,) and radius of a ball around the head, metres, from the length of the trunk."""
     joints = body.camera.to_world(np.asarray(body["body22_cam"], np.float64))
-    trunk = np.linalg.norm(joints[HEAD] - joints[PELVIS])
-    up = (joints[HEAD] - joints[PELVIS]) / max(trunk, 1e-6)
-    return np.linalg.norm(points - joints[HEAD] - 0.1 * trunk * up, axis=1) < 0.27 * trunk
+    trunk = joints[HEAD] - joints[PELVIS]
+    return joints[HEAD] + 0.1 * trunk, 0.27 * max(float(np.linalg.norm(trunk)), 0.1)
 
 
 def clay(vertices: NDArray[np.float64], faces: NDArray[np.int32], camera: Camera) -> Floats:

@@ -13,26 +13,28 @@ from pipelines.geometry.rotations import axes_of_covariance
 from pipelines.projection.outline import depth_inside
 
 Floats = NDArray[np.float32]
+SURFACES = ("front", "back", "leave", "enter")
 SPREAD = 0.42  # standard deviation of a splat in steps of the grid: below 0.35 sides get holes, above 0.5 it blurs
 THIN = 0.2  # standard deviation across the surface, in steps of the grid
-STRETCH = 6.0  # a step in depth beyond this many grid steps is an edge, not a slope
-RIM = 4.0  # grid pixels along the outline that turn away so fast that walls cover their slope
-RIM_STRETCH = 1.5  # as far as a splat of the rim is drawn out along the slope, grid steps
+STRETCH = 8.0  # a step in depth beyond this many grid steps is an edge, not a slope ...
+RIM, RIM_STRETCH = 4.0, 3.0  # within so many grid pixels of the outline surfaces turn away; walls fill their slope
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The layers resampled. camera: the view on this grid. mask (h, w); alpha (h, w); depth (2, h, w) metres;
-    rgb (2, h, w, 3); part (2, h, w); seen (h, w) uint8; step (h, w): metres per grid pixel at the middle depth;
+    """The layers resampled. camera: the view on this grid. mask, two (h, w); alpha (h, w); depth (4, h, w)
+    metres: front, back, leave, enter (see `solid.Solid`); rgb (2, h, w, 3); part (2, h, w); seen, arm (h, w) uint8; step (h, w): metres per grid pixel at the middle depth;
     inside (h, w): distance to the outline, px."""
 
     camera: Camera
     mask: NDArray[np.bool_]
+    two: NDArray[np.bool_]
     alpha: Floats
     depth: Floats
     rgb: Floats
     part: NDArray[np.uint8]
     seen: NDArray[np.uint8]
+    arm: NDArray[np.uint8]
     step: Floats
     inside: Floats
 
@@ -49,12 +51,13 @@ def resample(layers: dict[str, NDArray], camera: Camera, scale: float) -> Grid:
     columns = np.clip(np.round(x).astype(int), 0, camera.width - 1)
     rows = np.clip(np.round(y).astype(int), 0, camera.height - 1)
     mask = layers["mask"][rows, columns]
-    depth = np.stack([_depth(layers[side], layers["mask"], x, y, rows, columns) for side in ("front", "back")])
+    depth = np.stack([_depth(layers[name], layers["mask"], x, y, rows, columns) for name in SURFACES])
     rgb = np.stack([_colour(layers[side], layers["mask"], width, height) for side in ("front_rgb", "back_rgb")])
     alpha = np.clip(_scaled(layers["alpha"], width, height), 0, 1)
     part = np.stack([layers["front_part"][rows, columns], layers["back_part"][rows, columns]])
-    step = depth.mean(0) / grid.K[0, 0]
-    return Grid(grid, mask, alpha, depth, rgb, part, layers["seen"][rows, columns], step, depth_inside(mask))
+    step = depth[:2].mean(0) / grid.K[0, 0]
+    seen, arm = (layers[name][rows, columns] for name in ("seen", "arm"))
+    return Grid(grid, mask, layers["two"][rows, columns] & mask, alpha, depth, rgb, part, seen, arm, step, depth_inside(mask))
 
 
 def _depth(depth: Floats, mask: NDArray, x: Floats, y: Floats, rows: NDArray, columns: NDArray) -> Floats:
@@ -114,16 +117,17 @@ def rim_opacity(alpha: Floats, mask: NDArray[np.bool_], variance: float) -> Floa
     return np.where(depth_inside(mask) > 2.5, 1.0, opacity).astype(np.float32) * mask
 
 
-def surface_axes(grid: Grid, side: int) -> tuple[NDArray[np.float64], Floats, Floats]:
-    """Means (N, 3) world, quaternions (N, 4) and scales (N, 3) of one splat per masked pixel, in row order.
+def surface_axes(grid: Grid, side: int, mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], Floats, Floats]:
+    """Means (N, 3) world, quaternions (N, 4) and scales (N, 3) of one splat per pixel of a mask on one of SURFACES.
 
     Covariance SPREAD^2 (t_u t_u^T + t_v t_v^T) + (THIN step)^2 I, with t_u and t_v the steps in space to the
     neighbouring pixels on the side where the depth changes less; across an edge the surface is taken as flat.
     """
-    camera, depth, mask = grid.camera, grid.depth[side], grid.mask
+    camera, depth = grid.camera, grid.depth[side]
     rays = camera.rays()
     points = rays * depth[..., None]
-    tangents = [_tangent(depth, mask, rays, grid.step, grid.inside < RIM, axis) for axis in (1, 0)]
+    sheet = np.where(mask, 2 * grid.arm + grid.two if side in (0, 2) else grid.two, 255)
+    tangents = [_tangent(depth, sheet, rays, grid.step, grid.inside < RIM, axis) for axis in (1, 0)]
     t = np.stack(tangents, -1)[mask]
     covariance = SPREAD**2 * t @ t.transpose(0, 2, 1)
     covariance += np.eye(3) * ((THIN * grid.step[mask]) ** 2)[:, None, None]
@@ -133,20 +137,18 @@ def surface_axes(grid: Grid, side: int) -> tuple[NDArray[np.float64], Floats, Fl
 
 
 def _tangent(
-    depth: Floats, mask: NDArray[np.bool_], rays: NDArray[np.float64], step: Floats, rim: NDArray[np.bool_], axis: int
+    depth: Floats, sheet: NDArray, rays: NDArray[np.float64], step: Floats, rim: NDArray[np.bool_], axis: int
 ) -> NDArray[np.float64]:
-    """(h, w, 3) the step in space to the next pixel along an axis of the picture."""
-    limit, most = STRETCH * step, RIM_STRETCH * step
+    """(h, w, 3) the step in space to the next pixel of the same sheet along an axis of the picture."""
     jump = np.diff(depth, axis=axis)
-    both = mask.take(range(1, mask.shape[axis]), axis) & mask.take(range(mask.shape[axis] - 1), axis)
-    jump = np.where(both, jump, np.inf)
+    jump = np.where(np.diff(sheet.astype(np.int16), axis=axis) == 0, jump, np.inf)
     pad = [(0, 0), (0, 0)]
     pad[axis] = (0, 1)
     ahead = np.pad(jump, pad, constant_values=np.inf)
     pad[axis] = (1, 0)
     behind = np.pad(jump, pad, constant_values=np.inf)
     slope = np.where(np.abs(ahead) < np.abs(behind), ahead, behind)
-    slope = np.where(rim, np.clip(slope, -most, most), np.where(np.abs(slope) <= limit, slope, 0.0))
-    slope = np.where(np.isfinite(slope), slope, 0.0)
+    turned = np.clip(slope, -RIM_STRETCH * step, RIM_STRETCH * step)
+    slope = np.where(rim & np.isfinite(slope), turned, np.where(np.abs(slope) <= STRETCH * step, slope, 0.0))
     across = np.gradient(rays, axis=axis)
     return across * depth[..., None] + rays * slope[..., None]

@@ -16,10 +16,21 @@ from numpy.typing import NDArray
 
 from pipelines.projection.anchor import Anchor
 from pipelines.projection.membrane import fill
-from pipelines.projection.outline import depth_inside, half_width, rounded, smooth
+from pipelines.projection.outline import depth_inside, half_width, nearest, rounded, smooth
 
 Floats = NDArray[np.float32]
 FIRM = 50.0  # weight of a trusted depth against the membrane's tension
+
+
+class Solid(NamedTuple):
+    """Depths (h, w), metres, 0 outside the mask: front; back; leave, where the ray leaves the first limb; enter,
+    where it enters the last one. two (h, w) bool: there are two limbs; else leave is back and enter is front."""
+
+    front: Floats
+    back: Floats
+    leave: Floats
+    enter: Floats
+    two: NDArray[np.bool_]
 
 
 class Shape(NamedTuple):
@@ -29,16 +40,18 @@ class Shape(NamedTuple):
     loose: float = 0.06  # most that cloth adds to the body's half thickness
     share: float = 0.7  # part of the sideways looseness that is also there in front and behind
     carry: float = 0.20  # over this distance from the body the thickness falls to a third
+    tight: float = 0.06  # further than this from the body cloth spans between limbs
+    apart: float = 0.015  # limbs nearer to each other than this count as one
     thin: float = 0.012  # least half thickness of hair and cloth away from its rim
 
 
 def solidify(
     anchor: Anchor, mask: NDArray[np.bool_], pixel: float, bare: tuple[NDArray[np.bool_], NDArray[np.bool_]],
-    shape: Shape,
-) -> tuple[Floats, Floats]:  # fmt: skip
-    """Front and back depth (h, w) in metres over the mask, 0 outside.
+    limb: NDArray[np.uint8], shape: Shape,
+) -> Solid:  # fmt: skip
+    """Two closed surfaces over the mask.
 
-    pixel: metres per pixel at the body's distance. bare: where front, and back, wear nothing that could be loose
+    pixel: metres per pixel at the body's distance. limb (256,): which limb a part label belongs to. bare: where front, and back, wear nothing that could be loose
     (face, hands, feet).
     """
     inside = depth_inside(mask)
@@ -47,38 +60,71 @@ def solidify(
     trust = np.where(both, np.minimum(body_inside / np.maximum(inside, 1e-3), 1.0), 0.0) ** 2
     loose = smooth((inside - body_inside) * pixel, both, max(0.03 / pixel, 1.0))
     loose = shape.share * np.clip(loose, -0.015, shape.loose)
-    surfaces = []
+    outer, inner = [], []
     for side, sign in ((0, -1.0), (1, 1.0)):
         known = anchor.known[side]
-        depth = anchor.depth[side] + sign * np.where(bare[side], 0.0, loose)
+        offset = np.where(bare[side], 0.0, loose)
         labels = anchor.arm if side == 0 else np.zeros_like(anchor.arm)
         weight = FIRM * np.where(known, np.maximum(trust, 1e-3), 0.0)
-        surfaces.append(fill(depth, weight, mask, cut=cuts(anchor.depth[side], known, labels, shape.jump)))
-    front, back = surfaces
-    middle, half = (front + back) / 2, (back - front) / 2
-    half = np.maximum(half, shape.thin)
-    # Cloth and hair that leave the body get thinner; counted from where the body can be trusted.
-    away = np.maximum(inside_distance(both & (trust > 0.2)) * pixel - 0.03, 0.0)
-    half = np.maximum(half * np.exp(-away / shape.carry), np.minimum(half, shape.thin))
-    half = np.minimum(half, rim(inside, half, mask, pixel))
-    return ((middle - half) * mask).astype(np.float32), ((middle + half) * mask).astype(np.float32)
+        cut = cuts(anchor.depth[side], known, labels, shape.jump)
+        cut |= limb_borders(anchor, side, mask, limb, pixel, shape)
+        outer.append(fill(anchor.depth[side] + sign * offset, weight, mask, cut=cut))
+        inner.append(np.where(anchor.two, anchor.inner[side] - sign * offset, 0.0))
+    front, back = outer
+    leave, enter = inner
+    two = anchor.two & (enter - leave > shape.apart) & (leave > front) & (back > enter)
+    leave, enter = np.where(two, leave, back), np.where(two, enter, front)
+    close = rim(inside, np.maximum((back - front) / 2, shape.thin), mask, pixel)
+    # Cloth and hair that leave the body get thinner.
+    thinner = np.exp(-np.maximum(away_from(both) * pixel - 0.03, 0.0) / shape.carry)
+    front, leave = pinched(front, leave, close, thinner, shape.thin)
+    enter, back = pinched(enter, back, close, thinner, shape.thin)
+    return Solid(*((d * mask).astype(np.float32) for d in (front, back, leave, enter)), two)
+
+
+def pinched(near: Floats, far: Floats, close: Floats, thinner: Floats, thin: float) -> tuple[Floats, Floats]:
+    """Two sides of one limb brought together about their middle: at most `close` from it, metres."""
+    middle, half = (near + far) / 2, np.maximum((far - near) / 2, thin)
+    half = np.minimum(np.maximum(half * thinner, np.minimum(half, thin)), close)
+    return middle - half, middle + half
 
 
 def rim(inside: Floats, half: Floats, mask: NDArray[np.bool_], pixel: float) -> Floats:
-    """Largest half thickness near the outline, metres: a circle on the local half width, an ellipse where the
-    solid is deeper than wide (a person seen from the side)."""
+    """Largest half thickness near the outline, metres: a circle on the local half width, an ellipse where the solid
+    is up to twice as deep as wide (a person seen from the side), and a slab with rounded edges beyond that (a thigh
+    that points at the camera)."""
     radius = half_width(inside)
     middle = np.clip(inside / np.maximum(radius, 1e-3), 0.0, 1.0) ** 2
     deep = smooth(half, middle * mask + 1e-4 * mask, max(0.04 / pixel, 1.0))
-    stretch = np.clip(deep / np.maximum(radius * pixel, 1e-4), 1.0, 3.0)
-    return stretch * rounded(inside, radius) * pixel
+    slab = np.maximum(deep - 2.0 * radius * pixel, 0.0)
+    stretch = np.clip((deep - slab) / np.maximum(radius * pixel, 1e-4), 1.0, 2.0)
+    return slab + stretch * rounded(inside, radius) * pixel
 
 
-def inside_distance(mask: NDArray[np.bool_]) -> Floats:
+def away_from(mask: NDArray[np.bool_]) -> Floats:
     """(h, w) distance to the nearest pixel of the mask, px, 0 in it."""
     import cv2
 
     return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+
+
+def limb_borders(
+    anchor: Anchor, side: int, mask: NDArray[np.bool_], limb: NDArray[np.uint8], pixel: float, shape: Shape
+) -> NDArray[np.bool_]:
+    """(2, h, w) cuts between two limbs beyond the body's outline (wide trousers): halfway between them, where they
+    are at different depths and both near. Further away (a skirt) the cloth spans from one to the other."""
+    known = anchor.known[side]
+    rows, columns = nearest(known)
+    owner = limb[anchor.part[side]][rows, columns]
+    depth = anchor.depth[side][rows, columns]
+    near = mask & (away_from(known) * pixel < shape.tight)
+    cut = np.zeros((2, *mask.shape), bool)
+    for axis in (0, 1):
+        here = (slice(None, -1), slice(None)) if axis == 0 else (slice(None), slice(None, -1))
+        there = (slice(1, None), slice(None)) if axis == 0 else (slice(None), slice(1, None))
+        parts = (owner[here] != owner[there]) & (np.abs(depth[here] - depth[there]) > shape.jump)
+        cut[1 - axis][here] = parts & near[here] & near[there]
+    return cut
 
 
 def cuts(

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
+from pipelines.geometry.cameras import Camera
+from pipelines.geometry.splat_raster import render_numpy
 from pipelines.projection.body_mesh import BodyMesh, body_mesh
 from pipelines.projection.body_set import body_set
 from pipelines.projection.hull import inside_hull
+from pipelines.projection.outline import smooth
 from pipelines.projection.sampling import SPREAD, Grid, resample, rim_opacity, sharpen_for_blur, surface_axes
-from pipelines.projection.walls import inward, walls
+from pipelines.projection.walls import Walls, inward, slopes, walls
 from pipelines.records import GENERATED, ORIGIN_NAMES, SEEN, Body, BodyMaps, Cutout, Layers, Splats
 from pipelines.step import Context, knob, step
 
 FRONT, BACK, WALL, BODY = (ORIGIN_NAMES.index(name) for name in ("front", "back", "wall", "body"))
 FINEST = 1.0  # splats per photo pixel along a side at most: beyond it there is nothing more to show
 DRAWN_BLUR = 0.3  # px^2 that a rasteriser adds to every splat
+BACK_SCALE = 0.75  # fineness of the back's grid against the front's: it has less to show
+SHARE = 2.2  # splats of all kinds per pixel of the front, measured on people in many poses
 INSET = 0.8  # photo (or grid) pixels by which all but the front keep within the outline: soft rims add up
 
 
@@ -29,7 +36,7 @@ class SplatsParams:
     count: int = knob(65000, "About how many splats.", low=2000, high=1000000)
     walls: bool = knob(True, "Close the strip between front and back along the outline.")
     hidden: bool = knob(True, "Add the body's own surface where neither layer shows it.")
-    sharpen: bool = knob(True, "Undo the blur that the splats' own size causes.")
+    refine: int = knob(3, "Rounds of comparing the front with the photo and correcting its colours.", low=0, high=20)
 
 
 @step("splats", version=1, title="Splats")
@@ -41,44 +48,78 @@ def splats(
     The front has the photo's own pixels; everything else is marked as generated. Whatever would show outside the
     cut-out from the photo's camera is dropped.
     """
-    grid = resample(layers.arrays, layers.camera, grid_scale(layers, matte, params.count))
+    scale = grid_scale(layers, matte, params.count)
+    grid = resample(layers.arrays, layers.camera, scale)
     photo_pixel = grid.camera.width / matte.alpha.shape[1]
     inset = INSET * max(photo_pixel, 1.0)
     blur = SPREAD**2 + DRAWN_BLUR * photo_pixel**2
-    sets = [surface(grid, 0, blur, params.sharpen), surface(grid, 1, blur, params.sharpen, inset)]
+    far = resample(layers.arrays, layers.camera, scale * BACK_SCALE)
+    sets = [surface(grid, 0, blur), surface(far, 1, blur * BACK_SCALE**2, inset * BACK_SCALE)]
     ctx.progress(0.4, "front and back as splats", preview(grid))
     if params.walls:
-        sets.append(wall_splats(grid, inset))
+        strips = (walls(grid, inset), slopes(grid, 0, inset), slopes(far, 1, inset * BACK_SCALE))
+        sets += [round_splats(strip) for strip in strips]
     if params.hidden:
+        sets += [hidden_surface(far, 2), hidden_surface(far, 3)]
         sets.append(body_splats(body_mesh(body_fit), body_maps, grid, layers))
     ctx.progress(0.9, "walls and hidden parts")
     joined = join(sets)
-    return joined.select(inside_hull(joined.means, layers.camera, layers.arrays["mask"]))
+    joined = joined.select(inside_hull(joined.means, layers.camera, layers.arrays["mask"]))
+    joined = refine_colours(joined, matte, body_fit.camera, params.refine)
+    ctx.progress(1.0, f"{len(joined)} splats")
+    return joined
 
 
 def grid_scale(layers: Layers, matte: Cutout, count: int) -> float:
     """Fineness of the splats' grid relative to the layers', so that all sets together come to about `count`."""
     pixels = int(layers.arrays["mask"].sum())
-    # Walls and hidden parts measured on people from all sides: about a quarter on top of the two layers.
-    wanted = np.sqrt(count / (2.0 * 1.25) / pixels)
+    wanted = np.sqrt(count / SHARE / pixels)
     return float(min(wanted, FINEST * matte.alpha.shape[1] / layers.camera.width))
 
 
-def surface(grid: Grid, side: int, blur: float, sharpen: bool, inset: float = 0.0) -> Splats:
+def surface(grid: Grid, side: int, blur: float, inset: float = 0.0) -> Splats:
     """One splat per masked pixel on the front (0) or back (1) surface.
 
     blur: variance of a splat as the photo's camera draws it, grid px^2. inset: the outermost pixels are moved in until
     they are this many pixels away from the outline.
     """
-    means, quats, scales = surface_axes(grid, side)
+    means, quats, scales = surface_axes(grid, side, grid.mask)
     if inset > 0:
         means = move_in(grid, side, means, inset)
     rgb = grid.rgb[side]
-    if sharpen:
+    if side == 1:
         rgb = sharpen_for_blur(rgb, grid.mask, blur)
     opacity = rim_opacity(grid.alpha, grid.mask, blur)
     seen = grid.seen[grid.mask] if side == 0 else np.full(len(means), GENERATED, np.uint8)
     return pack(means, quats, scales, rgb[grid.mask], seen, (FRONT, BACK)[side], opacity[grid.mask])
+
+
+def hidden_surface(grid: Grid, number: int) -> Splats:
+    """The far side of the first limb (2) and the near side of the last one (3), where one hides the other."""
+    means, quats, scales = surface_axes(grid, number, grid.two)
+    return pack(means, quats, scales, grid.rgb[number - 2][grid.two], GENERATED, BODY)
+
+
+def refine_colours(made: Splats, matte: Cutout, camera: Camera, rounds: int) -> Splats:
+    """Front colours whose picture is the photo: splats overlap and blur, so each round adds to every splat what the
+    picture still lacks around it (van Cittert's deconvolution with the rasteriser itself as the blur)."""
+    front = np.flatnonzero(made.origin == FRONT)
+    pixels, depth = camera.project(made.means[front])
+    solid = (matte.alpha > 0.9).astype(np.float32)
+    where = (pixels[:, ::-1] - 0.5).T
+    spread = SPREAD * float(np.median(made.scales[front].max(1) / SPREAD * camera.K[0, 0] / depth))
+    colours = made.colours.copy()
+    for _ in range(rounds):
+        drawn = render_numpy(
+            made.means, made.quats, made.scales, made.opacities, colours, camera.world_to_camera, camera.K,
+            camera.width, camera.height,
+        )  # fmt: skip
+        missing = smooth(matte.rgb - drawn.features, solid * (drawn.alpha > 0.9), max(0.7 * spread, 0.4))
+        for channel in range(3):
+            change = map_coordinates(missing[..., channel], where, order=1, mode="nearest")
+            colours[front, channel] += np.where(drawn.visibility[front] > 0.1, change, 0.0)
+        colours = np.clip(colours, 0.0, 1.0)
+    return dataclasses.replace(made, colours=colours.astype(np.float32))
 
 
 def move_in(grid: Grid, side: int, means: NDArray[np.float64], inset: float) -> NDArray[np.float64]:
@@ -89,11 +130,10 @@ def move_in(grid: Grid, side: int, means: NDArray[np.float64], inset: float) -> 
     return np.where(shift[:, None] > 0, grid.camera.unproject(pixels, grid.depth[side][rows, columns]), means)
 
 
-def wall_splats(grid: Grid, inset: float) -> Splats:
-    """The walls as round splats."""
-    means, sigma, colours = walls(grid, inset)
-    quats = np.tile(np.array([1, 0, 0, 0], np.float32), (len(means), 1))
-    return pack(means, quats, np.repeat(sigma[:, None], 3, 1), colours, GENERATED, WALL)
+def round_splats(strip: Walls) -> Splats:
+    """A strip of wall as splats."""
+    quats = np.tile(np.array([1, 0, 0, 0], np.float32), (len(strip.means), 1))
+    return pack(strip.means, quats, np.repeat(strip.sigma[:, None], 3, 1), strip.colours, GENERATED, WALL)
 
 
 def body_splats(mesh: BodyMesh, maps: BodyMaps, grid: Grid, layers: Layers) -> Splats:

@@ -1,10 +1,9 @@
-"""Walls: the sides of the person, which turn away along the outline and which no pixel of the picture covers.
+"""Walls: the sides of the person, which turn away at the outline and which no pixel of the picture covers.
 
-Front and back round off towards the outline: in the last few pixels their depth falls by many pixels' worth, and in
-the outermost pixel they still lie apart. Both gaps are filled with round splats: along the slope from each pixel of
-the rim to its neighbour further out, and straight across in the outermost pixels. Their colour is the photo's,
-**mirrored at the outline**: a point some way round the side looks like the point as far inside the picture, which
-continues cloth with its texture instead of drawing the rim's colour out into streaks.
+Front and back round off towards the outline but in the outermost pixel they still lie apart. The gap is filled with
+round splats. Their colour is the photo's, **mirrored at the outline**: a point some way round the side looks like
+the point as far inside the picture, which continues cloth with its texture instead of drawing the rim's colour out
+into streaks.
 """
 
 from __future__ import annotations
@@ -16,14 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from pipelines.projection.outline import half_width
-from pipelines.projection.sampling import RIM, Grid
+from pipelines.projection.outline import half_width, smooth
+from pipelines.projection.sampling import RIM, RIM_STRETCH, Grid
 
 Floats = NDArray[np.float32]
 SPACING = 0.8  # of a grid step between the splats of a wall
 SIZE = 0.45  # standard deviation in grid steps
-LONGEST = 64  # splats across one gap at most
-MIRROR = 2.0  # grid pixels inside the outline where the mirror stands: the outermost ones are often mixed
 
 
 class Walls(NamedTuple):
@@ -40,76 +37,95 @@ def walls(grid: Grid, inset: float) -> Walls:
     inset: grid pixels by which the walls stand further in than the centres of the outermost pixels, so that soft
     rims do not add up outside the outline.
     """
-    rows, columns = np.nonzero(grid.mask & (grid.inside < RIM))
-    out_rows, out_columns = _outward(grid, rows, columns)
-    outermost = (out_rows == rows) & (out_columns == columns)
-    starts, ends = [], []
-    here = np.stack([columns, rows], 1) + 0.5
-    there = np.stack([out_columns, out_rows], 1) + 0.5
-    for side in (0, 1):
-        depth = grid.depth[side]
-        starts.append(np.column_stack([here, depth[rows, columns]])[~outermost])
-        ends.append(np.column_stack([there, depth[out_rows, out_columns]])[~outermost])
-    starts.append(np.column_stack([here, grid.depth[0][rows, columns]])[outermost])
-    ends.append(np.column_stack([here, grid.depth[1][rows, columns]])[outermost])
-    start, end = np.concatenate(starts), np.concatenate(ends)
-    step = grid.step[start[:, 1].astype(int), start[:, 0].astype(int)]
-    count = np.ceil(np.abs(end[:, 2] - start[:, 2]) / (SPACING * step)).astype(int) - 1
-    count = np.clip(count, 0, LONGEST)
-    owner = np.repeat(np.arange(len(start)), count)
+    core = cv2.erode(grid.mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1).astype(bool)
+    ring = grid.mask & ~core
+    # Two limbs behind one another have a wall each.
+    single, double = np.nonzero(ring & ~grid.two), np.nonzero(ring & grid.two)
+    rows, columns = (np.concatenate([single[axis], double[axis], double[axis]]) for axis in (0, 1))
+    front = np.concatenate([grid.depth[0][single], grid.depth[0][double], grid.depth[3][double]])
+    back = np.concatenate([grid.depth[1][single], grid.depth[2][double], grid.depth[1][double]])
+    side = np.concatenate([np.full(len(single[0]), -1), np.zeros(len(double[0])), np.ones(len(double[0]))])
+    step = grid.step[rows, columns]
+    count = np.maximum(np.ceil((back - front) / (SPACING * step)).astype(int) - 1, 0)
+    owner = np.repeat(np.arange(len(rows)), count)
     place = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count) + 1
     share = place / (np.repeat(count, count) + 1.0)
-    points = start[owner] + (end - start)[owner] * share[:, None]
     turn = inward(grid)
-    at = points[:, 1].astype(int), points[:, 0].astype(int)
-    colours = mirrored_colours(grid, points, turn)
-    shift = np.clip(inset + 0.5 - grid.inside[at], 0.0, None)
-    pixels = points[:, :2] + turn[at] * shift[:, None]
-    return Walls(grid.camera.unproject(pixels, points[:, 2]), (SIZE * step[owner]).astype(np.float32), colours)
+    middle = np.stack([columns, rows], 1)[owner] + 0.5
+    direction = turn[rows, columns][owner]
+    thickness = smooth((grid.depth[1] - grid.depth[0]) / np.maximum(grid.step, 1e-6), ring.astype(np.float32), 2.0)[rows, columns]
+    thickness = np.minimum(thickness, (back - front) / step)
+    mix = np.where(side[owner] < 0, np.clip((share - 0.3) / 0.4, 0.0, 1.0), side[owner])
+    colours = mirrored_colours(grid, middle, direction, share, thickness[owner], mix)
+    # The middle of the strip stands half a pixel further out than its edges, like the side of a tube.
+    shift = inset + 0.5 - 0.5 * np.sqrt(np.maximum(1.0 - (2.0 * share - 1.0) ** 2, 0.0))
+    depth = front[owner] * (1 - share) + back[owner] * share
+    means = grid.camera.unproject(middle + direction * shift[:, None], depth)
+    return Walls(means, (SIZE * step[owner]).astype(np.float32), colours)
+
+
+def slopes(grid: Grid, side: int, inset: float) -> Walls:
+    """Round splats along the steep last pixels of the front (0) or back (1), between each pixel of the rim and its
+    neighbour further out, coloured from the one to the other."""
+    rows, columns = np.nonzero(grid.mask & (grid.inside < RIM))
+    out_rows, out_columns = _outward(grid, rows, columns)
+    depth, step = grid.depth[side], grid.step[rows, columns]
+    gap = np.abs(depth[out_rows, out_columns] - depth[rows, columns]) / step
+    count = np.where(gap > 0.5 * RIM_STRETCH, np.ceil(gap / SPACING).astype(int) - 1, 0)
+    owner = np.repeat(np.arange(len(rows)), count)
+    place = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count) + 1
+    share = (place / (np.repeat(count, count) + 1.0))[:, None]
+
+    def between(inner: NDArray, outer: NDArray) -> NDArray:
+        return inner[owner] * (1 - share) + outer[owner] * share
+
+    inner, outer = (rows, columns), (out_rows, out_columns)
+    pixels = between(np.stack([columns, rows], 1) + 0.5, np.stack([out_columns, out_rows], 1) + 0.5)
+    shift = np.clip(inset + 0.5 - between(grid.inside[inner][:, None], grid.inside[outer][:, None]), 0.0, None)
+    pixels = pixels + inward(grid)[inner][owner] * shift
+    means = grid.camera.unproject(pixels, between(depth[inner][:, None], depth[outer][:, None])[:, 0])
+    colours = between(grid.rgb[side][inner], grid.rgb[side][outer])
+    return Walls(means, (SIZE * step[owner]).astype(np.float32), colours.astype(np.float32))
 
 
 def _outward(grid: Grid, rows: NDArray, columns: NDArray) -> tuple[NDArray, NDArray]:
-    """The neighbour (of eight) in the mask that is nearest to the outline; the pixel itself if none is nearer."""
-    inside = np.pad(np.where(grid.mask, grid.inside, np.inf), 1, constant_values=np.inf)
+    """The neighbour (of eight) on the same limb that is nearest to the outline; the pixel itself if none is nearer."""
+    sheet = np.pad(np.where(grid.mask, 2 * grid.arm + grid.two, 255), 1, constant_values=255)
+    inside = np.pad(grid.inside, 1)
+    own = sheet[rows + 1, columns + 1]
     best, best_row, best_column = inside[rows + 1, columns + 1] - 0.2, rows.copy(), columns.copy()
     for dy in (-1, 0, 1):
         for dx in (-1, 0, 1):
-            value = inside[rows + 1 + dy, columns + 1 + dx]
-            nearer = value < best
-            best = np.where(nearer, value, best)
+            at = rows + 1 + dy, columns + 1 + dx
+            nearer = (inside[at] < best) & (sheet[at] == own)
+            best = np.where(nearer, inside[at], best)
             best_row, best_column = np.where(nearer, rows + dy, best_row), np.where(nearer, columns + dx, best_column)
     return best_row, best_column
 
 
-def mirrored_colours(grid: Grid, points: NDArray[np.float64], turn: Floats) -> Floats:
-    """(N, 3) colours of points x px, y px, z metres on the sides: the photo as far inside as they lie round the
-    corner, front and back mixed by depth, never across the limb's middle nor into another part of the body."""
-    at = points[:, 1].astype(int), points[:, 0].astype(int)
-    direction = turn[at]
-    width = half_width(grid.inside)
-    crown = points[:, :2] + direction * np.minimum(RIM + 1.0, width[at])[:, None]
-    crown_at = _clip(crown, grid.mask.shape)
-    front, back = grid.depth[0][crown_at], grid.depth[1][crown_at]
-    thickness = np.maximum(back - front, 1e-4)
-    share = np.clip((points[:, 2] - front) / thickness, 0.0, 1.0)
-    around = np.minimum(share, 1.0 - share) * thickness / grid.step[at]
-    limit = np.maximum(1.5 * width[at] - MIRROR, 0.5)
-    # Beyond the limb's middle the mirrored path turns back.
+def mirrored_colours(
+    grid: Grid, middle: NDArray[np.float64], direction: Floats, share: NDArray[np.float64], thickness: Floats,
+    mix: NDArray[np.float64],
+) -> Floats:  # fmt: skip
+    """(N, 3) colours on the sides: the photo as far inside the outline as the point lies round the corner.
+
+    middle (N, 2) px of the outermost pixels, direction (N, 2) inwards, share 0..1 of the way from front to back,
+    thickness (N,) of the wall in pixels, mix (N,) 0..1 from the front's colours to the back's. The path never crosses the limb's middle nor another part of the body.
+    """
+    at = _clip(middle, grid.mask.shape)
+    limit = np.maximum(1.2 * smooth(half_width(grid.inside), grid.mask, 2.0)[at], 1.0)
+    around = np.minimum(share, 1.0 - share) * thickness
     around = limit - np.abs(np.mod(around, 2 * limit) - limit)
     own = grid.part[0][at]
     for _ in range(4):
-        source = points[:, :2] + direction * (MIRROR + around)[:, None]
-        source_at = _clip(source, grid.mask.shape)
-        other = (grid.part[0][source_at] != own) | ~grid.mask[source_at]
-        around = np.where(other, around * 0.5, around)
-    source = points[:, :2] + direction * (np.minimum(MIRROR, 0.8 * width[at]) + around)[:, None]
-    where = (source[:, ::-1] - 0.5).T
+        there = _clip(middle + direction * around[:, None], grid.mask.shape)
+        around = np.where((grid.part[0][there] != own) | ~grid.mask[there], around * 0.6, around)
+    where = ((middle + direction * around[:, None])[:, ::-1] - 0.5).T
     sides = [
         np.stack([map_coordinates(grid.rgb[side][..., c], where, order=1, mode="nearest") for c in range(3)], -1)
         for side in (0, 1)
     ]
-    mix = np.clip((share - 0.3) / 0.4, 0.0, 1.0)[:, None]
-    return (sides[0] * (1 - mix) + sides[1] * mix).astype(np.float32)
+    return (sides[0] * (1 - mix[:, None]) + sides[1] * mix[:, None]).astype(np.float32)
 
 
 def _clip(pixels: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[NDArray, NDArray]:

@@ -1,0 +1,61 @@
+"""Splats for the page: recorded scenes and turned frames in four colourings, and their numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from pipelines.export.bundle import Bundle
+from pipelines.records import SEEN_NAMES, Body, Splats
+from ui.inspect_numbers import Facts, to_json
+from ui.run_reader import RunReader
+from ui.sheets import turned
+
+LAYERS = {"colour": "splats", "seen": "splats_seen", "opacity": "splats_opacity", "depth": "splats_depth"}
+
+
+def scene(reader: RunReader, step: str, style: str) -> bytes:
+    """The recorded scene (.viser) of one colouring; a display copy, not the data."""
+    from pipelines.export.viser_scene import scene_bytes
+
+    return scene_bytes(_bundle(reader, step), layers=(LAYERS[style],))
+
+
+def frames(reader: RunReader, step: str, style: str) -> bytes:
+    """One turn around the person in one colouring."""
+    from pipelines.export.finite import finite_splats
+    from pipelines.export.palette import splat_colours
+    from pipelines.export.picture import splat_picture
+
+    bundle = _bundle(reader, step)
+    assert bundle.splats is not None
+    splats, _ = finite_splats(bundle.splats)
+    camera = bundle.body.camera if bundle.body is not None else None
+    colours = splat_colours(splats, style, camera)  # type: ignore[arg-type]
+    shown = dataclasses.replace(splats, colours=np.asarray(colours, np.float32))
+    return turned(splats.means, bundle.body, lambda view: splat_picture(shown, view))
+
+
+def facts(reader: RunReader, step: str, argument: str) -> bytes:
+    """Count, shares seen and invented, sizes and opacities."""
+    splats = reader.record(step)
+    assert isinstance(splats, Splats)
+    rows: Facts = [("Splats", f"{len(splats):,}")]
+    if len(splats):
+        rows += [
+            (f"{name.capitalize()}", f"{100 * (splats.seen == i).mean():.0f} %") for i, name in enumerate(SEEN_NAMES)
+        ]
+        largest = splats.scales.max(1) * 1000
+        rows += [
+            ("Size, middle half", f"{np.percentile(largest, 25):.1f} to {np.percentile(largest, 75):.1f} mm"),
+            ("Opacity, median", f"{np.median(splats.opacities):.2f}"),
+            ("Height", f"{np.ptp(splats.means[:, 1]):.2f} m"),
+        ]
+    return to_json(rows)
+
+
+def _bundle(reader: RunReader, step: str) -> Bundle:
+    record = reader.record(step)
+    assert isinstance(record, Splats)
+    return Bundle(splats=record, body=reader.find(Body))
