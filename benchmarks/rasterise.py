@@ -7,7 +7,8 @@ A synthetic person (a capsule body of 1.75 m with splats on its surface) is draw
 and forward + backward through autograd, with one thread and with two. Beside every time stand two bounds
 measured in the same run: arithmetic (operations of the inner loops and projections, counted, over the rate of a
 fused multiply-add kernel on one core) and bandwidth (bytes that must move, over the rate of a copy). One-thread
-rows give CPU time of the thread, which a busy machine disturbs least; rows of more threads give wall time.
+rows give CPU time of the thread, which a busy machine disturbs least; rows of more threads give wall time and,
+beside it, the CPU time of all threads together over their number: what a quiet machine would come near to.
 """
 
 from __future__ import annotations
@@ -175,6 +176,11 @@ def measure(count: int, pixels: int, threads: list[int], repeats: int, rates: di
         both = timed(lambda: draw_and_back(tensors, camera, gradient, "cpu"), repeats, clock)
         row = {"splats": count, "pixels": pixels, "threads": number, "clock": "cpu" if number == 1 else "wall"}
         row |= {"forward": forward, "forward_backward": both, **limit}
+        if number > 1:
+            row["cpu_per_thread_ms"] = [
+                round(timed(work, max(repeats // 2, 3), time.process_time)["min_ms"] / number, 3)
+                for work in (lambda: splat_raster.render_numpy(*arguments), lambda: draw_and_back(tensors, camera, gradient, "cpu"))
+            ]
         worst = [max(pair) for pair in zip(limit["arithmetic_ms"], limit["bandwidth_ms"], strict=True)]
         row["times_one_core_bound"] = [
             round(taken["min_ms"] / bound, 2) for taken, bound in zip((forward, both), worst, strict=True)
@@ -258,13 +264,14 @@ def main(arguments: list[str] | None = None) -> None:
 def print_rows(rows: list[dict[str, Any]], header: bool) -> None:
     """Lines of the table: milliseconds as least / median."""
     if header:
-        print("  splats  px thr clock | forward ms      | forward+backward ms | arithmetic, bandwidth bound | times bound")
+        print("  splats  px thr clock | forward ms      | forward+backward ms | arithmetic, bandwidth bound | times bound, cpu per thread")
     for row in rows:
         forward, both = row["forward"], row["forward_backward"]
         print(
             f"{row['splats']:8d} {row['pixels']:4d} {row['threads']:2d} {row['clock']:>5s} |"
             f" {forward['min_ms']:7.2f} {forward['median_ms']:7.2f} | {both['min_ms']:8.2f} {both['median_ms']:8.2f}   |"
-            f" {row['arithmetic_ms']} {row['bandwidth_ms']} | {row['times_one_core_bound']}",
+            f" {row['arithmetic_ms']} {row['bandwidth_ms']} | {row['times_one_core_bound']}"
+            f" {row.get('cpu_per_thread_ms', '')}",
             flush=True,
         )
 

@@ -92,7 +92,7 @@ def test_wireframe_draws_the_edges() -> None:
 
 def test_every_mode_on_an_empty_view() -> None:
     vertices, faces = ball()
-    away = camera_at(0, 0, 20, (0, 0, 20), 2.0)
+    away = camera_at(180, 0, 20, (0, 0, 20), 2.0)
     for mode in MODES:
         assert not render_mesh(vertices, faces, away, mode, colours=vertices).any()
 

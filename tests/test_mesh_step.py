@@ -35,14 +35,14 @@ def inputs() -> tuple[Splats, Layers, Cutout, Body]:
         {"mask": mask, "front": front, "back": back, "front_rgb": rgb.astype(np.float32),
          "back_rgb": back_rgb.astype(np.float32)}, camera,
     )  # fmt: skip
-    points, normals = person.surface_points(12000, 3)
+    points, normals = person.surface_points(24000, 3)
     side = np.cross(normals, [0.3, 0.8, 0.5])
     side /= np.linalg.norm(side, axis=1, keepdims=True)
     turn = np.stack([side, np.cross(normals, side), normals], -1)
     n = len(points)
     splats = Splats(
         points.astype(np.float32), quaternion_from_matrix(turn).astype(np.float32),
-        np.tile(np.float32([0.01, 0.01, 0.001]), (n, 1)), np.full(n, 0.97, np.float32),
+        np.tile(np.float32([0.006, 0.006, 0.001]), (n, 1)), np.full(n, 0.97, np.float32),
         person.colour(points).astype(np.float32), np.zeros(n, np.uint8), np.zeros(n, np.uint8),
     )  # fmt: skip
     joints = np.zeros((22, 3))

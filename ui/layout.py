@@ -146,7 +146,7 @@ class Handlers:
         """Paints the run until it rests."""
         shown = self.show(note)
         if note["example"] or not note["mine"] or shown.get("state") not in UNFINISHED:
-            yield gr.skip()
+            yield shown  # a run of reused steps may have ended before its follower came
             return
         worker = await self.actions.ready()
         page = str(request.session_hash)

@@ -174,14 +174,18 @@ def seen_codes(
 ) -> NDArray[np.uint8]:
     """(V,) seen / grazing / generated: what the photo shows of each vertex of a welded mesh.
 
-    camera, alpha (H, W): the photo's. Grazing: visible, but more than `GRAZING_ANGLE` from the ray.
+    camera, alpha (H, W): the photo's. Grazing: visible, but more than `GRAZING_ANGLE` from the ray; there the outline
+    of the mesh may miss that of the photo by two pixels.
     """
     depth = rasterise_mesh(vertices, faces, camera).depth
-    normals = vertex_normals(vertices, faces)
-    pixels, cosine, visible = visibility(vertices, normals, camera, depth)
-    visible &= (cosine > 0) & (_sample(alpha.astype(np.float32), pixels)[:, 0] > 0.5)
-    sharp = cosine > np.cos(np.radians(GRAZING_ANGLE))
-    return np.where(visible, np.where(sharp, SEEN, GRAZING), GENERATED).astype(np.uint8)
+    # A vertex on the outline may fall on a pixel whose middle the mesh does not cover.
+    depth = np.where(depth > 0, depth, cv2.dilate(depth, np.ones((3, 3), np.uint8)))
+    pixels, cosine, visible = visibility(vertices, vertex_normals(vertices, faces), camera, depth)
+    alpha = alpha.astype(np.float32)
+    covered = _sample(np.dstack([alpha, cv2.dilate(alpha, np.ones((5, 5), np.uint8))]), pixels) > 0.5
+    seen = visible & (cosine > np.cos(np.radians(GRAZING_ANGLE))) & covered[:, 0]
+    grazing = visible & (cosine > 0) & covered[:, 1]
+    return np.where(seen, SEEN, np.where(grazing, GRAZING, GENERATED)).astype(np.uint8)
 
 
 def dilate(texture: Floats, mask: NDArray[np.bool_]) -> Floats:

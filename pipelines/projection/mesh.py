@@ -25,7 +25,7 @@ Floats = NDArray[np.float32]
 RINGS = ((0.0, 12, 0.0), (38.0, 5, 18.0), (-32.0, 5, 18.0), (82.0, 1, 0.0), (-82.0, 1, 0.0))
 HEAD, PELVIS = 15, 0  # in body22
 _PHOTO_VOTES = 4.0  # against one for each rendered view: the two layers are measured, not drawn
-_MARGIN = 1.04
+_MARGIN = 0.05  # of a picture's longer side
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,8 @@ def close_camera(points: NDArray[np.float64], pose: NDArray[np.float64], longer:
     # Column by column: numpy's reductions along the first axis of (N, 2) are slow.
     sides = [(float((v / local[:, 2]).min()), float((v / local[:, 2]).max())) for v in (local[:, 0], local[:, 1])]
     low, high = np.array(sides).T
-    middle, extent = 0.5 * (low + high), (high - low) * _MARGIN + 1e-6
+    middle, extent = 0.5 * (low + high), high - low
+    extent = extent + _MARGIN * extent.max() + 1e-6
     focal = longer / float(extent.max())
     width, height = (int(n) for n in np.maximum(np.ceil(extent * focal), 16))
     K = np.array([[focal, 0, width / 2 - focal * middle[0]], [0, focal, height / 2 - focal * middle[1]], [0, 0, 1]])

@@ -95,9 +95,11 @@ def rim(inside: Floats, half: Floats, mask: NDArray[np.bool_], pixel: float) -> 
     that points at the camera)."""
     radius = half_width(inside)
     middle = np.clip(inside / np.maximum(radius, 1e-3), 0.0, 1.0) ** 2
-    deep = smooth(half, middle * mask + 1e-4 * mask, max(0.04 / pixel, 1.0))
-    slab = np.maximum(deep - 2.0 * radius * pixel, 0.0)
-    stretch = np.clip((deep - slab) / np.maximum(radius * pixel, 1e-4), 1.0, 2.0)
+    # Both measured along the limb's middle: next to the outline they say little.
+    weight, reach = middle * mask + 1e-4 * mask, max(0.04 / pixel, 1.0)
+    deep, wide = smooth(half, weight, reach), smooth(radius, weight, reach) * pixel
+    slab = np.maximum(deep - 2.0 * wide, 0.0)
+    stretch = np.clip((deep - slab) / np.maximum(wide, 1e-4), 1.0, 2.0)
     return slab + stretch * rounded(inside, radius) * pixel
 
 

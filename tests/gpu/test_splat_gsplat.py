@@ -11,7 +11,7 @@ from tests.splat_scenes import PARAMETERS, at_the_edge, random_scene
 from tests.test_splat_raster import assert_same_picture, cosine, draw, gradients, loss
 
 _missing = splat_gsplat.why_unavailable()
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(_missing is not None, reason=_missing or "")]
+pytestmark = pytest.mark.skipif(_missing is not None, reason=_missing or "")
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5, 32])
