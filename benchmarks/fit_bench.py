@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.body.body_numbers import angle_degrees, pa_mpjpe, side_numbers
-from pipelines.body.fit_kinematics import fold
 from pipelines.body.fit_step import FitParams, body_fit
 from pipelines.body.joints import mediapipe_points
 from pipelines.body.read_body import body_vertices, make_body
@@ -35,7 +34,7 @@ Array = NDArray[np.float64]
 WIDTH, HEIGHT = 384, 512
 
 # Bone -> rotation vector in degrees, reference axes (x left, y down, z backwards); arms hang at z = +-38.
-ARMS_DOWN = {"upperarm01.L": (0, 0, 38), "upperarm01.R": (0, 0, -38)}
+ARMS_DOWN: dict[str, tuple[float, float, float]] = {"upperarm01.L": (0, 0, 38), "upperarm01.R": (0, 0, -38)}
 POSES: dict[str, dict[str, tuple[float, float, float]]] = {
     "standing": ARMS_DOWN | {"upperleg01.L": (0, 0, 4), "upperleg01.R": (0, 0, -4)},
     "apart": {"upperleg01.L": (0, 0, -8), "upperleg01.R": (0, 0, 8), "upperarm01.L": (0, 0, 10)},
@@ -88,10 +87,10 @@ def make_case(pose: str, rng: np.random.Generator, *, child: bool, noise: float,
         if bone.startswith(("lowerleg", "foot")):
             jitter = jitter * (1, 0, 0)
         rotations[rig.bone(bone)] = matrix_from_rotation_vector(np.radians(np.array(degrees) + jitter))
-    for side, sign in (("L", 1.0), ("R", -1.0)):
+    for side in "LR":
         # Elbows bend about an axis that points down and inwards of the arm in the reference pose.
         bend = np.radians(rng.uniform(-20, 40))
-        rotations[rig.bone(f"lowerarm01.{side}")] = matrix_from_rotation_vector(elbow_axis(side, sign) * bend)
+        rotations[rig.bone(f"lowerarm01.{side}")] = matrix_from_rotation_vector(elbow_axis(side) * bend)
     pitch = np.radians(rng.uniform(-8, 8))
     heading = np.radians(rng.uniform(-75, 75) if yaw is None else yaw)
     gravity = matrix_from_rotation_vector(np.array([-pitch, 0.0, 0.0]))
@@ -119,13 +118,12 @@ def make_case(pose: str, rng: np.random.Generator, *, child: bool, noise: float,
                 keypoints, child)  # fmt: skip
 
 
-def elbow_axis(side: str, sign: float) -> Array:
+def elbow_axis(side: str) -> Array:
     """(3,) the elbow's flexion axis in the reference pose, from the bones of the average body."""
     rig = default_rig()
     heads = rig.rest(rig.default_phenotypes()).bone_heads.astype(np.float64)
     shoulder, elbow, wrist = (heads[rig.bone(f"{b}.{side}")] for b in ("upperarm01", "lowerarm01", "wrist"))
     axis = np.cross(elbow - shoulder, wrist - elbow)
-    del sign
     return axis / np.linalg.norm(axis)
 
 
@@ -194,8 +192,8 @@ def main() -> None:
     parser.add_argument("--poses", nargs="+", default=list(POSES), choices=list(POSES))
     parser.add_argument("--noise", nargs="+", type=float, default=[0.0, 1.0])
     args = parser.parse_args()
-    print(f"{'pose':16}{'who':7}{'noise':>6}" + "".join(
-        f"{h:>9}" for h in ("PA mm", "max", "lean", "lean err", "feet mm", "knee err", "gravity", "2D %", "child", "s")))
+    titles = ("PA mm", "max", "lean", "lean err", "feet mm", "knee err", "gravity", "2D %", "child", "s")
+    print(f"{'pose':16}{'who':7}{'noise':>6}" + "".join(f"{h:>9}" for h in titles))
     everything: dict[float, list[float]] = {}
     for noise in args.noise:
         for pose in args.poses:
@@ -221,7 +219,7 @@ def main() -> None:
               f"90th percentile {np.percentile(values, 90):.1f} mm over {len(values)} cases")  # fmt: skip
 
 
-__all__ = ["POSES", "STANDING", "Case", "fold", "judge", "make_case", "run_case"]
+__all__ = ["POSES", "STANDING", "Case", "judge", "make_case", "run_case"]
 
 if __name__ == "__main__":
     main()

@@ -18,7 +18,6 @@ import json
 import os
 import platform
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -172,14 +171,14 @@ def measure(count: int, pixels: int, threads: list[int], repeats: int, rates: di
     for number in threads:
         splat_threads.set_thread_count(number)
         clock = time.thread_time if number == 1 else time.perf_counter
-        forward = timed(lambda: splat_raster.render_numpy(*arguments), repeats, clock)
-        both = timed(lambda: draw_and_back(tensors, camera, gradient, "cpu"), repeats, clock)
-        row = {"splats": count, "pixels": pixels, "threads": number, "clock": "cpu" if number == 1 else "wall"}
+        works = (lambda: splat_raster.render_numpy(*arguments), lambda: draw_and_back(tensors, camera, gradient, "cpu"))
+        forward, both = (timed(work, repeats, clock) for work in works)
+        row: dict[str, Any] = {"splats": count, "pixels": pixels, "threads": number}
+        row["clock"] = "cpu" if number == 1 else "wall"
         row |= {"forward": forward, "forward_backward": both, **limit}
         if number > 1:
             row["cpu_per_thread_ms"] = [
-                round(timed(work, max(repeats // 2, 3), time.process_time)["min_ms"] / number, 3)
-                for work in (lambda: splat_raster.render_numpy(*arguments), lambda: draw_and_back(tensors, camera, gradient, "cpu"))
+                round(timed(work, max(repeats // 2, 3), time.process_time)["min_ms"] / number, 3) for work in works
             ]
         worst = [max(pair) for pair in zip(limit["arithmetic_ms"], limit["bandwidth_ms"], strict=True)]
         row["times_one_core_bound"] = [
@@ -264,12 +263,14 @@ def main(arguments: list[str] | None = None) -> None:
 def print_rows(rows: list[dict[str, Any]], header: bool) -> None:
     """Lines of the table: milliseconds as least / median."""
     if header:
-        print("  splats  px thr clock | forward ms      | forward+backward ms | arithmetic, bandwidth bound | times bound, cpu per thread")
+        print("  splats  px thr clock | forward ms      | forward+backward ms |", end="")
+        print(" bounds: arithmetic, bandwidth ms | times the bound [CPU ms per thread]")
     for row in rows:
         forward, both = row["forward"], row["forward_backward"]
         print(
             f"{row['splats']:8d} {row['pixels']:4d} {row['threads']:2d} {row['clock']:>5s} |"
-            f" {forward['min_ms']:7.2f} {forward['median_ms']:7.2f} | {both['min_ms']:8.2f} {both['median_ms']:8.2f}   |"
+            f" {forward['min_ms']:7.2f} {forward['median_ms']:7.2f} |"
+            f" {both['min_ms']:8.2f} {both['median_ms']:8.2f}   |"
             f" {row['arithmetic_ms']} {row['bandwidth_ms']} | {row['times_one_core_bound']}"
             f" {row.get('cpu_per_thread_ms', '')}",
             flush=True,
@@ -277,4 +278,4 @@ def print_rows(rows: list[dict[str, Any]], header: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -51,7 +51,7 @@ def add_commands(commands: Any) -> None:
     render.set_defaults(handler=render_command)
     export = commands.add_parser("export", help="a finished run as a file")
     export.add_argument("run", metavar="RUN")
-    export.add_argument("--format", required=True, metavar="FORMAT", help="ply splat spz glb obj npz viser html mp4 zip")
+    export.add_argument("--format", required=True, metavar="FORMAT", help="ply splat spz glb obj npz viser html mp4 webp preview zip")
     export.add_argument("--out", type=Path, required=True, metavar="FILE")
     export.set_defaults(handler=export_command)
     inspect = commands.add_parser("inspect", help="steps, states, seconds, memory, keys, warnings of a run")

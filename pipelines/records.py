@@ -11,8 +11,8 @@ Frames: `Body` is in the OpenCV frame of the photo's camera; `Splats` and `Mesh`
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -69,14 +69,22 @@ def read_image(path: Path) -> Floats:
         return np.asarray(image).astype(np.float32) / 255.0
 
 
-def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
-    """Named arrays -> NPZ; the bytes depend on the values alone. Text arrays are stored as unicode, never pickled."""
-    for name, value in arrays.items():
-        if np.asarray(value).dtype == object:
-            raise ValueError(f"Array '{name}' holds Python objects; only numbers and text can be stored.")
-    buffer = io.BytesIO()
-    np.savez(buffer, **{name: np.asarray(value) for name, value in arrays.items()})
-    path.write_bytes(buffer.getvalue())
+def write_arrays(path: Path, arrays: dict[str, Any], compress: bool = False) -> None:
+    """Named arrays -> NPZ; the bytes depend on the values alone. Text arrays are stored as unicode, never pickled.
+
+    compress: deflate, for maps that are mostly empty.
+    """
+    method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, value in arrays.items():
+            array = np.asarray(value)
+            if array.dtype == object:
+                raise ValueError(f"Array '{name}' holds Python objects; only numbers and text can be stored.")
+            # A fixed date: equal arrays give equal bytes.
+            entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+            entry.compress_type = method
+            with archive.open(entry, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def read_arrays(path: Path) -> dict[str, NDArray]:
@@ -385,7 +393,7 @@ class BodyMaps(Record):
     camera: Camera
 
     def save(self, folder: Path) -> None:
-        write_arrays(folder / "maps.npz", self.arrays)
+        write_arrays(folder / "maps.npz", self.arrays, compress=True)
         write_json(folder / "camera.json", self.camera.to_json())
 
     @classmethod
@@ -406,7 +414,7 @@ class Layers(Record):
     camera: Camera
 
     def save(self, folder: Path) -> None:
-        write_arrays(folder / "layers.npz", self.arrays)
+        write_arrays(folder / "layers.npz", self.arrays, compress=True)
         write_json(folder / "camera.json", self.camera.to_json())
 
     @classmethod

@@ -21,7 +21,8 @@ def ball() -> tuple[np.ndarray, np.ndarray]:
 
 
 def quad_camera(size: int = 64) -> Camera:
-    return Camera(intrinsics(size, size, 2 * np.degrees(np.arctan(0.5))), size, size, look_at(np.zeros(3), 2.0, 0.0, 0.0))
+    K = intrinsics(size, size, 2 * np.degrees(np.arctan(0.5)))
+    return Camera(K, size, size, look_at(np.zeros(3), 2.0, 0.0, 0.0))
 
 
 def test_the_texture_stands_upright_and_is_not_mirrored() -> None:
@@ -109,4 +110,5 @@ def test_mistakes_are_named() -> None:
 def test_texture_look_up() -> None:
     texture = np.arange(12, dtype=np.float32).reshape(2, 2, 3) / 12
     at = sample_texture(texture, np.array([[[0.25, 0.75], [0.75, 0.75], [0.25, 0.25], [0.5, 0.5]]]))[0]
-    assert np.allclose(at[:3], texture.reshape(-1, 3)[:3]) and np.allclose(at[3], texture.reshape(-1, 3).mean(0), atol=1e-2)
+    colours = texture.reshape(-1, 3)
+    assert np.allclose(at[:3], colours[:3]) and np.allclose(at[3], colours.mean(0), atol=1e-2)

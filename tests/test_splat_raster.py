@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 from pipelines.geometry import splat_cpu, splat_gsplat, splat_threads, splat_twin
 from pipelines.geometry.splat_project import ALPHA_MIN
 from pipelines.geometry.splat_raster import SplatImage, rasterise, render_numpy
+from pipelines.geometry.splat_simd import exp2_short8, load8, log2_8, store8
 from tests.splat_scenes import PARAMETERS, Scene, at_the_edge, projected, random_scene
 
 PICTURES = ("features", "alpha", "depth", "median_depth")
@@ -74,7 +77,7 @@ def assert_same_picture(fast: SplatImage, slow: SplatImage, scene: Scene, tolera
 
 @pytest.mark.parametrize(
     ("count", "channels", "size", "width", "height"),
-    [(400, 3, 0.06, 70, 61), (400, 1, 0.02, 33, 97), (300, 5, 0.1, 64, 32), (200, 32, 0.06, 47, 35), (1, 2, 0.3, 50, 50)],
+    [(400, 3, 0.06, 70, 61), (400, 1, 0.02, 33, 97), (300, 5, 0.1, 64, 32), (200, 32, 0.06, 47, 35), (1, 2, 9.0, 9, 9)],
 )  # fmt: skip
 def test_picture_equals_the_twin(count: int, channels: int, size: float, width: int, height: int) -> None:
     scene = random_scene(count, count + channels, channels, size).changed(width=width, height=height)
@@ -254,6 +257,20 @@ def test_renders_at_once_from_many_threads_are_right() -> None:
     assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_renders_although_the_parent_was_rendering() -> None:
+    scene = random_scene(2500, 1, size=0.03)
+    expected = draw(scene).features
+    with splat_threads.parallel_lock:
+        child = os.fork()
+        if child == 0:
+            same = threading.Thread(target=lambda: os._exit(0 if torch.equal(draw(scene).features, expected) else 1))
+            same.start()
+            same.join(20)
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
 def test_order_of_the_input_does_not_matter() -> None:
     scene = random_scene(500, 4)
     order = torch.randperm(500, generator=torch.Generator().manual_seed(0))
@@ -411,6 +428,32 @@ def test_numpy_call_gives_the_same_and_takes_frozen_arrays() -> None:
     assert plain.features.shape == (61, 70, 2)
 
 
+def test_backward_after_an_edit_in_place_is_refused() -> None:
+    scene = random_scene(20, 16)
+    tensors = [tensor.float().requires_grad_() for tensor in scene.tensors()]
+    picture = draw(scene, "cpu", tensors)
+    with torch.no_grad():
+        picture.features.mul_(0.5)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        picture.features.sum().backward()
+
+
+@numba.njit
+def _powers_and_logarithms(numbers: np.ndarray, powers: np.ndarray, logarithms: np.ndarray) -> None:
+    for i in range(0, numbers.shape[0], 8):
+        store8(powers, i, exp2_short8(load8(numbers, i)))
+        store8(logarithms, i, log2_8(load8(powers, i)))
+
+
+def test_short_power_and_logarithm_are_accurate() -> None:
+    numbers = np.linspace(-8, 0, 8000, dtype=np.float32)
+    powers, logarithms = np.zeros_like(numbers), np.zeros_like(numbers)
+    _powers_and_logarithms(numbers, powers, logarithms)
+    assert np.abs(powers / np.exp2(numbers.astype(np.float64)) - 1).max() < 2e-6
+    assert np.abs(logarithms - np.log2(powers.astype(np.float64))).max() < 6e-7
+    assert powers[-1] == 1.0 and logarithms[-1] == 0.0
+
+
 def test_double_tensors_come_back_double() -> None:
     scene = random_scene(50, 16)
     tensors = [tensor.clone().requires_grad_() for tensor in scene.tensors()]
@@ -452,7 +495,8 @@ def test_median_and_visibility_counted_from_pairs_equal_the_twin() -> None:
     opacities = scene.opacities[flat.index]
     alpha = splat_twin.strengths(flat.centre, conic, opacities, splat_twin.pixel_centres(scene.width, scene.height))
     pixel, splat = torch.nonzero(alpha > 0, as_tuple=True)
-    meta = {"means2d": flat.centre[None], "conics": conic[None], "opacities": opacities[None], "depths": flat.depth[None]}
+    meta = {"means2d": flat.centre, "conics": conic, "opacities": opacities, "depths": flat.depth}
+    meta = {name: value[None] for name, value in meta.items()}
     median, largest = splat_gsplat.statistics(splat, pixel, meta, scene.width, scene.height)
     slow = draw(scene, "twin")
     assert torch.equal(median, slow.median_depth)

@@ -19,6 +19,7 @@ from ui import edit, plates
 from ui.actions import Actions
 from ui.downloads import cards
 from ui.follow import Followers, follow, look
+from ui.run_reader import RunReader
 from ui.session import PUBLIC, TOKEN, UNFINISHED, new_token
 from ui.texts import FOOTER, MASTHEAD
 
@@ -33,7 +34,7 @@ def widget(name: str, **options: Any) -> gr.HTML:
     script = (
         "const events = ['act'];"
         "import(new URL('style/main.js', document.baseURI).href).then((main) => "
-        f"main.{name}(element, {{props, trigger, watch, events}}));"
+        f"main.{name}(element.querySelector('.hs-{name}'), {{props, trigger, watch, events}}));"
     )
     return gr.HTML(
         html_template=f"<div class='hs-{name}'></div>", js_on_load=script, elem_id=f"hs-{name}",
@@ -230,12 +231,28 @@ def example_cards(actions: Actions) -> list[dict[str, str]]:
     """Prepared runs and example photos, for the script that lists them."""
     from ui.routes import EXAMPLE_PHOTO
 
-    found = [
-        {"kind": "run", "name": n, "label": n.replace("_", " ").replace("-", " ")}
-        for n in actions.session.example_names()
-    ]
+    found = []
+    for name in actions.session.example_names():
+        poster = poster_of(actions, name)
+        found.append({"kind": "run", "name": name, "label": in_words(name), "poster": poster})
     folder = actions.session.examples.parent
     for path in sorted(folder.glob("*")) if folder.is_dir() else ():
         if EXAMPLE_PHOTO.fullmatch(path.name):
-            found.append({"kind": "photo", "name": path.name, "label": path.stem.replace("_", " ")})
+            poster = f"examples/{path.name}"
+            found.append({"kind": "photo", "name": path.name, "label": in_words(path.stem), "poster": poster})
     return found
+
+
+def poster_of(actions: Actions, name: str) -> str:
+    """Address of the picture that stands for a prepared run: its cut-out, else its photo."""
+    reader = RunReader(actions.session.folder(PUBLIC, name), actions.session.store)
+    for kind, view in (("cutout", "cutout.webp"), ("photo", "photo.webp")):
+        for state in reader.run.steps:
+            if reader.kind(state.name) == kind:
+                return f"files/{PUBLIC}/{name}/{state.name}/{view}?c={(state.content or '')[:12]}"
+    return ""
+
+
+def in_words(name: str) -> str:
+    """A file name without its number, in words."""
+    return name.replace("_", " ").replace("-", " ").strip("0123456789 ").capitalize() or name

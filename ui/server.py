@@ -94,7 +94,7 @@ def create_app(
     click is ever answered."""
     os.environ["GRADIO_TEMP_DIR"] = str(Path(runs).resolve() / "gradio")
     store = Store(Path(runs).resolve())
-    session = Session(store, examples or ASSETS / "examples" / "runs", limits or limits_from_environment())
+    session = Session(store, examples or Path(os.environ.get("HUMANSCOPE_EXAMPLES") or ASSETS / "examples" / "runs"), limits or limits_from_environment())
     actions = Actions(session, Desk())
 
     @contextlib.asynccontextmanager

@@ -10,7 +10,7 @@ Every iteration is recorded.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,17 +198,16 @@ class Fitter:
 
     def run(self, start: State | None = None) -> Fit:
         """Fit from scratch, or from a state (after an edit)."""
-        e = self.evidence
         n = max(self.settings.iterations // 6, 3)
         if start is not None:
             near = self.body.linearised(start.phenotypes, start.lengths)
-            child = start.phenotypes[1] < 0.6
+            child = bool(start.phenotypes[1] < 0.6)
             state = start
         else:
             wanted = self.settings.child
             found = {c: self.from_proportions(c, n) for c in (False, True) if wanted in (None, c)}
             # A child's proportions must explain clearly more than a grown-up's: grown-ups are the rule.
-            child = found[1][2].cost + 4.0 < found[0][2].cost if wanted is None else wanted
+            child = found[True][2].cost + 4.0 < found[False][2].cost if wanted is None else wanted
             state, near, _ = found[child]
         mirrored: tuple[str, ...] = ()
         if start is None:
@@ -218,7 +217,6 @@ class Fitter:
         state, at, rows = self.minimise(
             state, near, self.terms(joints, child, True, SHARP), self.columns(False, True), n, "last touches"
         )
-        del e
         return Fit(state, near, at, dict(rows.costs), self.history, child, mirrored)
 
     def from_proportions(self, child: bool, n: int) -> tuple[State, Linearised, Rows]:
@@ -256,4 +254,4 @@ def fit_body(body: FitBody, evidence: Evidence, settings: Settings | None = None
     return Fitter(body, evidence, settings or Settings(), progress).run(start)
 
 
-__all__ = ["Fit", "Fitter", "Settings", "fit_body", "replace"]
+__all__ = ["TERM_NAMES", "Fit", "Fitter", "Settings", "fit_body"]

@@ -5,10 +5,10 @@ its nearest moving ancestor. A point of the body (a landmark, a joint, a skin ve
 
     p = sum_b G_b X_b + a_b w_b,    G_b = G_parent D_b,    w_b = w_parent + G_parent o_b,
 
-with X_b the point's skinned share on bone b relative to that bone's head, a_b its skin weight, o_b the head's offset
-from the parent's head (both in the rig's reference pose, both linear in the shape near one shape), and D_b = exp(theta_b)
-the bone's rotation in world-aligned axes. The Jacobian with respect to a rotation is the cross product of the axis
-with the part of the point that hangs below the bone (Featherstone, Rigid Body Dynamics Algorithms, 2008, section 4.5).
+with X_b the point's skinned share on bone b relative to that bone's head, a_b its skin weight, o_b the head's
+offset from the parent's head (both in the rig's reference pose, both linear in the shape near one shape), and
+D_b = exp(theta_b) the bone's rotation in world-aligned axes. The derivative by a rotation is the cross product of
+its axis with the part of the point that hangs below the bone (the geometric Jacobian of robotics).
 `slow_points` is the plain twin that judges it.
 """
 

@@ -46,12 +46,12 @@ _PAIRED = (
     ("eye_inner", "lids", (0.0, 0.0, 0.0)),
     ("eye", "eye", (0.0, 0.0, 0.0)),
     ("eye_outer", "lids", (0.0, 0.0, 0.0)),
-    ("ear", "ear", (-0.012, -0.005, -0.016)),
-    ("mouth", "lips", (0.0, 0.0, 0.0)),
+    ("ear", "ear", (-0.014, -0.007, -0.016)),
+    ("mouth", "lips", (-0.002, -0.005, 0.0)),
     ("shoulder", "shoulder", (0.0, 0.0, 0.0)),
     ("elbow", "elbow", (0.0, 0.0, 0.0)),
     ("wrist", "wrist", (0.0, 0.0, 0.0)),
-    ("little", "finger5-1", (0.0, 0.0, 0.0)),
+    ("little", "finger5-1", (-0.010, -0.015, -0.005)),
     ("index", "finger2-1", (0.0, 0.0, 0.0)),
     ("thumb", "finger1-3", (0.0, 0.0, 0.0)),
     ("hip", "hip", (0.0, 0.0, 0.0)),
@@ -143,19 +143,22 @@ class FitBody:
             turned_about_head = (A[:, bone] @ (at - weight[:, None] * h[:, bone])[..., None])[..., 0]
             return turned_about_head + weight[:, None] * inside[:, bone]
 
-        n, j = self._pairs
-        at = (self._shares @ v.transpose(1, 0, 2).reshape(v.shape[1], -1)).reshape(len(n), b, 3).transpose(1, 0, 2)
+        points, at_bones = self._pairs
+        at = (self._shares @ v.transpose(1, 0, 2).reshape(v.shape[1], -1)).reshape(-1, b, 3).transpose(1, 0, 2)
         X = np.zeros((b, len(self.names), m, 3))
-        np.add.at(X, (slice(None), n, self.fold.owner[j]), share(at, self._a[n, j], j))
+        rows = share(at, self._a[points, at_bones], at_bones)
+        for k, (point, bone) in enumerate(zip(points, at_bones, strict=True)):
+            X[:, point, self.fold.owner[bone]] += rows[:, k]
         X += np.einsum("nj,bji,jm->bnmi", self._heads, inside, self._owner_sum, optimize=True)
         heights = np.ptp(v[:, self._skin_rows, 1], axis=1)
-        rows = np.arange(len(self._extra))
-        X[:, rows, self.fold.owner[self._extra_bone]] += self._extra * (heights / self.reference_height)[:, None, None]
-        n, j = self._skin_pairs
-        weight = self._skin_a[n, j]
+        every = np.arange(len(self._extra))
+        X[:, every, self.fold.owner[self._extra_bone]] += self._extra * (heights / self.reference_height)[:, None, None]
+        points, at_bones = self._skin_pairs
+        weight = self._skin_a[points, at_bones]
         skin = np.zeros((b, len(self._skin_rows), m, 3))
-        on_skin = share(weight[:, None] * v[:, self._skin_rows[n]], weight, j)
-        np.add.at(skin, (slice(None), n, self.fold.owner[j]), on_skin)
+        rows = share(weight[:, None] * v[:, self._skin_rows[points]], weight, at_bones)
+        for k, (point, bone) in enumerate(zip(points, at_bones, strict=True)):
+            skin[:, point, self.fold.owner[bone]] += rows[:, k]
         return offsets, X, skin, heights
 
     def linearised(self, phenotypes: Array, lengths: Array) -> Linearised:
@@ -210,7 +213,7 @@ def _point_row(rig: BodyRig, name: str, vertices: NDArray, heads: NDArray) -> tu
         rim = "lips_inner" if source == "lips" else f"lids_{side}"
         return (*corner(rig, rim, outwards), -1, shift)
     if source == "toe":
-        parts = [(f"{side}_big_toe", 0.7), (f"{side}_small_toe", 0.3)]
+        parts = [(f"{side}_big_toe", 0.8), (f"{side}_small_toe", 0.2)]
     else:
         parts = [("nose" if source == "nose" else f"{side}_{source}", 1.0)]
     rows = [(rig.arrays.keypoint_rows[rig.keypoint_names.index(n)], w) for n, w in parts]

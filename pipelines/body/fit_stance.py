@@ -63,16 +63,14 @@ def read_stance(body: Array, height_px: float) -> Stance:
         vertical = fades(max(angle_between(thigh, down), angle_between(shin, down)), 25, 45)
         legs[side] = long_legs[side] * collinear * vertical
     upright = trunk_score * max(legs.max(), 0.0)
-    # Who sits is near the camera for his size: a foot on the floor may be much higher in the picture than the other.
-    full, none = (0.07, 0.14) if upright > 0.5 else (0.10, 0.20)
     lowest = px[[29, 30, 31, 32], 1].max()
     contact = np.zeros(6)
     low = np.zeros(2)
     for side in (0, 1):
         heel, toe = HEELS[side], TOES[side]
         foot_low = max(px[heel, 1], px[toe, 1])
-        low[side] = fades((lowest - foot_low) / height_px, full, none) * min(1.0, 2 * seen[[heel, toe]].max())
-        raised = fades((px[toe, 1] - px[heel, 1]) / height_px, 0.035, 0.06)
+        low[side] = fades((lowest - foot_low) / height_px, 0.07, 0.14) * min(1.0, 2 * seen[[heel, toe]].max())
+        raised = fades((px[toe, 1] - px[heel, 1]) / height_px, 0.06, 0.10)
         lifted_toe = fades((px[heel, 1] - px[toe, 1]) / height_px, 0.035, 0.06)
         contact[3 * side : 3 * side + 3] = low[side] * np.array([raised, lifted_toe, lifted_toe])
     return Stance(float(upright), legs, low * long_legs, contact)

@@ -26,9 +26,13 @@ LIMBS = {
 }  # fmt: skip
 
 
-def lean_of(world: Array) -> float:
-    """Radians by which the line from mid-ankle to mid-shoulder of 3D landmarks leans towards the camera."""
-    up = world[[11, 12]].mean(0) - world[[27, 28]].mean(0)
+def lean_of(world: Array, support: Array) -> float:
+    """Radians by which the line from the carrying ankles to mid-shoulder of 3D landmarks leans towards the camera.
+
+    support (2,): how surely the left and the right foot carry; both count alike when neither seems to.
+    """
+    share = (support + 1e-3) / (support + 1e-3).sum()
+    up = world[[11, 12]].mean(0) - share @ world[[27, 28]]
     return float(np.arctan2(-up[2], -up[1]))
 
 

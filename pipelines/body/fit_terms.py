@@ -182,10 +182,10 @@ def angle_prior(axes: Array, mean: Array, sigma: Array, low: Array, high: Array,
     def term(s: Scene, rows: Rows) -> None:
         m = len(axes)
         angles = np.einsum("mij,mj->mi", axes, s.state.theta)
-        slope = np.zeros((m, 3, s.columns))
+        slopes = np.zeros((m, 3, s.columns))
         for k in range(1, m):
-            slope[k, :, 3 * k : 3 * k + 3] = axes[k]
-        flat, slope = angles[1:].ravel(), slope[1:].reshape(-1, s.columns)
+            slopes[k, :, 3 * k : 3 * k + 3] = axes[k]
+        flat, slope = angles[1:].ravel(), slopes[1:].reshape(-1, s.columns)
         rows.add("pose prior", (flat - mean[1:].ravel()) / sigma[1:].ravel(), slope / sigma[1:].reshape(-1, 1))
         under, over = np.minimum(flat - low[1:].ravel(), 0), np.maximum(flat - high[1:].ravel(), 0)
         beyond = under + over
@@ -240,6 +240,7 @@ def upright(weight: float, support: Array, trunk_sigma: float = 0.035, legs_sigm
         ):
             length = float(np.linalg.norm(vector))
             value, slope = s.along(s.forward, s.up, vector, d_vector)
+            slope -= value / length**2 * (vector @ d_vector)
             w = np.sqrt(weight) / (length * sigma)
             rows.add("upright", np.array([value * w]), slope[None] * w)
 
@@ -261,13 +262,13 @@ def straight_knees(weights: Array, axes: Array, knees: tuple[int, int], straight
 
 
 def ankles_level_in_depth(weight: float, sigma: float = 0.05) -> Term:
-    """A standing person's ankles are about equally far away (metres on a body of 1.7 m)."""
+    """A standing person's ankles are about equally far away (metres on a body of 1.7 m); robust, for those who walk."""
 
     def term(s: Scene, rows: Rows) -> None:
         a, b = s.row("left_ankle_joint"), s.row("right_ankle_joint")
         value, slope = s.along(s.forward, s.up, s.at[a] - s.at[b], s.d[a] - s.d[b])
         w = np.sqrt(weight) / (sigma * s.scale)
-        rows.add("ankles", np.array([value * w]), slope[None] * w)
+        rows.add("ankles", np.array([value * w]), slope[None] * w, 2.0)
 
     return term
 

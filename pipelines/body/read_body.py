@@ -134,7 +134,8 @@ def make_body(
         "length_scales": length_scales, "local_changes": np.zeros(len(rig.local_names)),
         "expression": np.zeros(len(rig.expression_names)), **(arrays or {}),
     }  # fmt: skip
-    fields = {k: np.asarray(v, np.float32) if np.asarray(v).dtype.kind == "f" else np.asarray(v) for k, v in f32.items()}
+    values = {k: np.asarray(v) for k, v in f32.items()}
+    fields = {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in values.items()}
     fields["K"] = np.asarray(K, np.float64)
     fields["image_size"] = np.array(image_size, np.int64)
     fields["joint_names"] = np.array(rig.bone_names, dtype="U")

@@ -6,6 +6,7 @@ display copy (see `display_copy`), never the data. Frame: `bundle.FRAME`, up +y.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -37,9 +38,10 @@ LAYERS: dict[str, tuple[str, tuple[Name, ...]]] = {
     "normals": ("Mesh, coloured by its normals", ("mesh",)),
     "wireframe": ("Mesh as a wireframe", ("mesh",)),
     "body": ("Fitted body", ("body",)),
-    "body_over_splats": ("Fitted body as a wireframe over the splats", ("body", "splats")),
+    "body_over_splats": ("Fitted body under the splats, which are made faint", ("body", "splats")),
 }
 CLAY, LINES, BODY = (204, 189, 173), (60, 70, 90), (120, 160, 210)
+GHOST = 0.12  # share of the opacity that the splats keep where the body shines through them
 WINDOW = 480  # pixels: the height of the smallest window for which the display copy is made
 FARTHER = 1.25  # times the first distance: how far one may zoom out before splats begin to vanish
 
@@ -120,9 +122,10 @@ def fill(server: viser.ViserServer, bundle: Bundle, layers: Sequence[str]) -> Fi
         if layer.startswith("splats"):
             thickened = _add_splats(scene, bundle, layer, view, centre)
         elif layer in ("body", "body_over_splats"):
-            if layer == "body_over_splats" and not any(name.startswith("splats") for name in layers):
-                thickened = _add_splats(scene, bundle, "splats", view, centre)
             _add_body(scene, bundle, layer, centre)
+            if layer == "body_over_splats" and not any(name.startswith("splats") for name in layers):
+                # viser's splats hide what lies within them, so an opaque set would hide the body.
+                thickened = _add_splats(scene, bundle, "splats", view, centre, GHOST)
         else:
             _add_mesh(scene, bundle, layer, centre)
     camera = server.initial_camera
@@ -161,8 +164,11 @@ def _body_surface(bundle: Bundle) -> tuple[NDArray[np.floating], NDArray[np.inte
     return body_vertices(need(bundle, "body"))
 
 
-def _add_splats(scene: Any, bundle: Bundle, layer: str, view: View, centre: NDArray[np.float64]) -> float:
+def _add_splats(
+    scene: Any, bundle: Bundle, layer: str, view: View, centre: NDArray[np.float64], strength: float = 1.0
+) -> float:
     splats, _ = finite_splats(need(bundle, "splats"))
+    splats = dataclasses.replace(splats, opacities=splats.opacities * np.float32(strength))
     kinds: dict[str, By] = {
         "splats": "colour", "splats_seen": "seen", "splats_origin": "origin", "splats_opacity": "opacity",
         "splats_depth": "depth",
@@ -215,8 +221,7 @@ def _add_body(scene: Any, bundle: Bundle, layer: str, centre: NDArray[np.float64
         f"/person/{layer}",
         vertices.astype(np.float32),
         faces.astype(np.uint32),
-        color=BODY if layer == "body" else LINES,
-        wireframe=layer == "body_over_splats",
+        color=BODY,
         position=-centre,
         cast_shadow=False,
         receive_shadow=False,

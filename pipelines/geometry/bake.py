@@ -207,9 +207,10 @@ def _trust(depth: Floats, alpha: NDArray[np.floating], feather: float) -> Floats
     low = cv2.erode(depth, np.ones((3, 3), np.uint8))
     high = cv2.dilate(depth, np.ones((3, 3), np.uint8))
     good = (solid & (high - low < _EDGE)).astype(np.uint8)
-    good = cv2.copyMakeBorder(good, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    distance = cv2.distanceTransform(good, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-    return _smoothstep(distance, 0.5, 0.5 + feather) if feather > 0 else good[1:-1, 1:-1].astype(np.float32)
+    if feather <= 0:
+        return good.astype(np.float32)
+    distance = cv2.distanceTransform(np.pad(good, 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return _smoothstep(np.asarray(distance, np.float32)[1:-1, 1:-1], 0.5, 0.5 + feather)
 
 
 def _texel_size(atlas: Atlas, vertices: NDArray[np.float64], size: int) -> Floats:
@@ -229,9 +230,9 @@ def _sample(image: NDArray[np.floating], pixels: NDArray[np.floating]) -> Floats
     rows = -(-count // width)
     place = np.zeros((rows * width, 2), np.float32)
     place[:count] = np.clip(np.nan_to_num(pixels), -1e4, 3e4) - 0.5
-    place = place.reshape(rows, width, 2)
-    values = cv2.remap(image, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return values.reshape(rows * width, -1)[:count]
+    x, y = place[:, 0].reshape(rows, width), place[:, 1].reshape(rows, width)
+    values = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(values, np.float32).reshape(rows * width, -1)[:count]
 
 
 def _sample_filtered(
@@ -245,7 +246,7 @@ def _sample_filtered(
     for k in range(int(np.ceil(level.max(initial=0.0))) + 1):
         if k:
             half = (max(-(-image.shape[1] // 2), 1), max(-(-image.shape[0] // 2), 1))
-            image = cv2.resize(image, half, interpolation=cv2.INTER_AREA)
+            image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.float32)
         share = np.clip(1.0 - np.abs(level - k), 0.0, 1.0).astype(np.float32)
         at = np.nonzero(share > 0)[0]
         if len(at):

@@ -54,7 +54,7 @@ def render_mesh(
     else:
         normals = vertex_normals(vertices, faces) if normals is None else normals
         local = _turned(interpolate(image, faces, normals), camera)
-        rgb = local * np.float32([0.5, -0.5, -0.5]) + 0.5 if mode == "normals" else _clay(local)
+        rgb = local * np.array([0.5, -0.5, -0.5], np.float32) + np.float32(0.5) if mode == "normals" else _clay(local)
         if mode == "wireframe":
             rgb = rgb * (1.0 - 0.75 * _edges(image, vertices, faces, fine, _LINE * supersample))[..., None]
     return _smaller(rgb, image.mask, camera.width, camera.height)
@@ -66,7 +66,8 @@ def sample_texture(texture: NDArray[np.floating], uv: NDArray[np.floating]) -> F
     column = (uv[..., 0] * width - 0.5).astype(np.float32)
     row = ((1.0 - uv[..., 1]) * height - 0.5).astype(np.float32)
     source = np.ascontiguousarray(texture, np.float32)
-    return cv2.remap(source, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    colours = cv2.remap(source, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(colours, np.float32)
 
 
 def _unlit(

@@ -8,9 +8,9 @@ A tile's records are first copied together, 64 at a time, because their random r
 and would stall the blending loop. After every 64 the tile stops when all its pixels are closer to opaque than 1e-4.
 """
 
+# mypy: disable-error-code="no-untyped-def,call-arg,arg-type,var-annotated"
+# Kernels are typed by numba from what they are called with; mypy cannot see the vector operations.
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numba import njit
@@ -40,7 +40,7 @@ RAMPS = np.array([0.5, 1.5, 2.5, 3.5] * 2 + [0.5] * 4 + [1.5] * 4, np.float32)  
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def gather(pairs, first, count, record_flat, batch):  # type: ignore[no-untyped-def]
+def gather(pairs, first, count, record_flat, batch):
     """Copies the records of `count` pairs side by side."""
     for j in range(count):
         source = np.int64(pairs[first + j] & np.uint64(0xFFFFFFFF)) * RECORD
@@ -49,7 +49,7 @@ def gather(pairs, first, count, record_flat, batch):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def row_of(record_int, at, tile_x, tile_y):  # type: ignore[no-untyped-def]
+def row_of(record_int, at, tile_x, tile_y):
     """Gradient row, in the tile at pixel (tile_x, tile_y), of the record at `at`: its tiles count row by row."""
     columns, lines = record_int[at + 10], record_int[at + 11]
     tx0, tx1 = (columns & 0xFFFF) >> TILE_SHIFT, columns >> (16 + TILE_SHIFT)
@@ -58,7 +58,7 @@ def row_of(record_int, at, tile_x, tile_y):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def clear_tile(state, stride, columns, lines):  # type: ignore[no-untyped-def]
+def clear_tile(state, stride, columns, lines):
     """T = 1 and all else 0; T = 0 beyond the picture's last column and line, so that nothing counts there."""
     for block in range(BLOCKS):
         base = block * stride
@@ -76,7 +76,7 @@ def clear_tile(state, stride, columns, lines):  # type: ignore[no-untyped-def]
 def blend(
     pairs, starts, record_flat, features, background, ramps, width, height, next_tile, stopped,
     image, alpha_image, depth_image, median_image, row_weight,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Renders tiles, taking the next from next_tile[0], until none is left.
 
     Writes the flat pictures image (H W C), alpha, expected depth and median depth (H W), the largest weight of
@@ -195,7 +195,7 @@ def blend(
 @njit(cache=True, nogil=True, error_model="numpy")
 def _write_empty(
     tile_x, tile_y, width, height, background, image, alpha_image, depth_image, median_image
-):  # type: ignore[no-untyped-def]
+):
     """A tile without splats: the background."""
     channels = background.shape[0]
     for y in range(tile_y, min(tile_y + TILE, height)):
@@ -211,7 +211,7 @@ def _write_empty(
 @njit(cache=True, nogil=True, error_model="numpy")
 def _write_eight(
     low, state, at, stride, place, background, image, alpha_image, depth_image, median_image
-):  # type: ignore[no-untyped-def]
+):
     """Eight pixels of one row, from the upper (low) or lower rows of the blocks at `at` and beside it, to `place`."""
     other = at + stride
     if low:
@@ -241,7 +241,7 @@ def _write_eight(
 @njit(cache=True, nogil=True, error_model="numpy")
 def _write_tile(
     state, stride, tile_x, tile_y, width, height, background, image, alpha_image, depth_image, median_image
-):  # type: ignore[no-untyped-def]
+):
     """Copies a finished tile into the (flat) pictures, over the background."""
     channels = background.shape[0]
     for y in range(tile_y, min(tile_y + TILE, height)):
@@ -267,7 +267,7 @@ def _write_tile(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def largest_weights(record_int, row_weight, first, last, visibility):  # type: ignore[no-untyped-def]
+def largest_weights(record_int, row_weight, first, last, visibility):
     """visibility[first:last]: the largest weight over a splat's rows, 0 for a splat in no tile."""
     for i in range(first, last):
         best = _ZERO

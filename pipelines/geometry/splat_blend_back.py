@@ -8,6 +8,8 @@ which starts as the whole of the picture's own value times its gradient, so that
 needs neither a division chain for T nor a second, reversed order. Contents of a row: see `splat_project_back`.
 """
 
+# mypy: disable-error-code="no-untyped-def,call-arg,arg-type,var-annotated"
+# Kernels are typed by numba from what they are called with; mypy cannot see the vector operations.
 from __future__ import annotations
 
 import numpy as np
@@ -34,7 +36,7 @@ _ZERO, _ONE = np.float32(0), np.float32(1)
 @njit(cache=True, nogil=True, error_model="numpy")
 def _load_tile(
     state, stride, tile_x, tile_y, width, height, image, alpha_image, depth_image, g_image, g_alpha, g_depth
-):  # type: ignore[no-untyped-def]
+):
     """Sets T = 1, S, the gradient of the accumulated depth and of the features; zero outside the picture."""
     channels = g_image.shape[2]
     with_alpha, with_depth = g_alpha.shape[0] > 0, g_depth.shape[0] > 0
@@ -68,7 +70,7 @@ def _load_tile(
 def blend_back(
     pairs, starts, stopped, record_flat, features, ramps, width, height, next_tile,
     image, alpha_image, depth_image, g_image, g_alpha, g_depth, rows,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Fills rows (pairs, 7 + C) tile by tile; g_alpha and g_depth may be empty (0, 0) for zero."""
     channels = g_image.shape[2]
     packed = channels == 3

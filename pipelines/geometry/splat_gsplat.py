@@ -49,7 +49,7 @@ def render(
     if len(chosen) == 0:
         empty = means.new_zeros(height, width)
         image = background.expand(height, width, -1)
-        return (*(t.to(kind) for t in (image, empty, empty, empty, visibility)), dropped)
+        return image.to(kind), empty.to(kind), empty.to(kind), empty.to(kind), visibility.to(kind), dropped
     picture, alpha, meta = rasterization(
         means[chosen], quats[chosen], scales[chosen], opacities[chosen].clamp(max=1.0), features[chosen],
         world_to_camera[None], K[None], width, height, near_plane=near, eps2d=blur, packed=False,
@@ -63,7 +63,7 @@ def render(
         median, largest = statistics(splat, pixel, meta, width, height)
         visibility[chosen] = largest
     image, depth = picture[0, ..., :-1], picture[0, ..., -1]
-    return (*(t.to(kind) for t in (image, alpha[0, ..., 0], depth, median, visibility)), dropped)
+    return image.to(kind), alpha[0, ..., 0].to(kind), depth.to(kind), median.to(kind), visibility.to(kind), dropped
 
 
 def usable_splats(*parts: Tensor) -> Tensor:

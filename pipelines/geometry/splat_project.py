@@ -15,6 +15,8 @@ to cancellation when a splat is long and thin. With the 2D covariance [[ca, cb],
 h = log2(e)/2:  a^2 = h cc/det,  k = -cb/cc,  d = h/cc.
 """
 
+# mypy: disable-error-code="no-untyped-def,call-arg,arg-type,var-annotated"
+# Kernels are typed by numba from what they are called with; mypy cannot see the vector operations.
 from __future__ import annotations
 
 import math
@@ -73,7 +75,7 @@ def pack_camera(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def rotation8(quats, at):  # type: ignore[no-untyped-def]
+def rotation8(quats, at):
     """Unit quaternion (4), 1 / length and rotation matrix (9) of eight rows from quats[at]."""
     w, x, y, z = lanes8(quats, at, 4), lanes8(quats, at + 1, 4), lanes8(quats, at + 2, 4), lanes8(quats, at + 3, 4)
     n = _ONE / sqrt8(w * w + x * x + y * y + z * z)
@@ -87,7 +89,7 @@ def rotation8(quats, at):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, error_model="numpy")
 def _project_eight(
     means, m, quats, q, scales, s, opacities, o, features, f, packed, camera, right, bottom, lanes
-):  # type: ignore[no-untyped-def]
+):
     """Eight splats from means[m], quats[q], ... into lanes (136,): eight first and eight second halves of records,
     then per lane 1 for a splat to draw, 0 for one out of the picture, -1 for one to drop."""
     zero, one = spread8(_ZERO), spread8(_ONE)
@@ -154,7 +156,7 @@ def _project_eight(
 def project(
     means, quats, scales, opacities, features, channels, camera, width, height, first, last,
     record, record_int, counts, tally,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Fills records first..last and adds their tiles to `counts`; tally = [dropped, splat-tile pairs].
 
     All arrays are flat: means (3 N,), quats (4 N,), features (channels N,), record (16 N,). A splat is dropped
@@ -214,7 +216,7 @@ def project(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _finite(values, start, count):  # type: ignore[no-untyped-def]
+def _finite(values, start, count):
     """Whether values[start:start + count] hold no NaN and no infinity."""
     total = _ZERO
     for j in range(start, start + count):

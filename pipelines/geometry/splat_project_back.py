@@ -7,6 +7,8 @@ A gradient row (one per splat and tile) holds, with s = alpha dL/dalpha summed o
 where t = a (dx + k dy), w the blending weight and D the accumulated depth.
 """
 
+# mypy: disable-error-code="no-untyped-def,call-arg,arg-type,var-annotated"
+# Kernels are typed by numba from what they are called with; mypy cannot see the vector operations.
 from __future__ import annotations
 
 import numpy as np
@@ -21,14 +23,14 @@ _FX, _FY, _XLOW, _XHIGH, _YLOW, _YHIGH, _BLUR = 12, 13, 16, 17, 18, 19, 20
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _only_inside(value, ratio, held):  # type: ignore[no-untyped-def]
+def _only_inside(value, ratio, held):
     """value where the ratio was not held at the guard band, else 0."""
     zero = value - value
     return keep_above8(ratio, held, zero, keep_above8(held, ratio, zero, value))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _project_eight_back(means, m, quats, q, scales, s, camera, lanes, g_camera):  # type: ignore[no-untyped-def]
+def _project_eight_back(means, m, quats, q, scales, s, camera, lanes, g_camera):
     """Gradients of the eight splats at means[m], quats[q], scales[s].
 
     lanes (80,) holds seven moments (the first, sum s, is not needed here), then a, k, d, eight lanes each; it is
@@ -152,7 +154,7 @@ def _project_eight_back(means, m, quats, q, scales, s, camera, lanes, g_camera):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sum_rows(rows, row, tiles, channels, lanes, lane, g_features, i):  # type: ignore[no-untyped-def]
+def _sum_rows(rows, row, tiles, channels, lanes, lane, g_features, i):
     """Adds the gradient rows of splat i: moments into the lanes, features to their place."""
     for c in range(MOMENTS):
         total = _ZERO
@@ -170,7 +172,7 @@ def _sum_rows(rows, row, tiles, channels, lanes, lane, g_features, i):  # type: 
 def project_back(
     means, quats, scales, opacities, camera, record, record_int, rows, first, last,
     g_means, g_quats, g_scales, g_opacities, g_features, g_camera,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Writes the gradients of splats first..last; g_camera (16,) float64 = dL/dR row by row, dt, dfx dfy dcx dcy.
 
     Flat arrays as in `splat_project.project`. Splats in no tile get zeros, and their numbers, which may be NaN,
@@ -178,7 +180,8 @@ def project_back(
     """
     channels = g_features.shape[1]
     lanes = np.empty(80, np.float32)
-    eight_means, eight_quats, eight_scales = np.empty(24, np.float32), np.empty(32, np.float32), np.empty(24, np.float32)
+    eight_means, eight_scales = np.empty(24, np.float32), np.empty(24, np.float32)
+    eight_quats = np.empty(32, np.float32)
     for start in range(first, last, 8):
         count = min(8, last - start)
         seen = 0
@@ -214,7 +217,7 @@ def project_back(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _fill_eight(means, quats, scales, record_int, start, count, eight_means, eight_quats, eight_scales, lanes):  # type: ignore[no-untyped-def]
+def _fill_eight(means, quats, scales, record_int, start, count, eight_means, eight_quats, eight_scales, lanes):
     """Copies the splats that are in a tile; one of them, with zero moments, also takes the place of the others."""
     stand_in = start
     while record_int[stand_in * RECORD + 13] == 0:

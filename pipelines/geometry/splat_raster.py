@@ -10,6 +10,7 @@ contributions under 1/255 skipped, alpha at most 0.999.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -94,22 +95,27 @@ def rasterise(
     if backend == "cuda":
         from pipelines.geometry import splat_gsplat
 
-        return SplatImage(
-            *splat_gsplat.render(
-                means, quats, scales, opacities, features, world_to_camera, K, width, height, background, blur, near
-            )
+        *pictures, dropped = splat_gsplat.render(
+            means, quats, scales, opacities, features, world_to_camera, K, width, height, background, blur, near
         )
+        return _splat_image(pictures, dropped)
     tensors = (means, quats, scales, opacities, features, world_to_camera, K, background)
     if any(tensor.device.type != "cpu" for tensor in tensors):
         raise ValueError(f"Backend '{backend}' came with tensors that are not on the CPU; move them with .cpu().")
     if backend == "cpu":
         *pictures, dropped = _CpuRasteriser.apply(*tensors, width, height, blur, near)
-        return SplatImage(*pictures, dropped)
+        return _splat_image(pictures, dropped)
     if backend != "twin":
         raise ValueError(f"Backend '{backend}' is not known; choose 'auto', 'cpu', 'cuda' or 'twin'.")
     picture, visibility, dropped = splat_twin.render(*tensors[:7], width, height, background, blur, near)
-    pictures = (picture.features, picture.alpha, picture.depth, picture.median_depth, visibility)
-    return SplatImage(*(p.to(means.dtype) for p in pictures), dropped)
+    pictures = [picture.features, picture.alpha, picture.depth, picture.median_depth, visibility]
+    return _splat_image([p.to(means.dtype) for p in pictures], dropped)
+
+
+def _splat_image(pictures: list[Any], dropped: Any) -> SplatImage:
+    """From features, alpha, depth, median depth and visibility, in this order."""
+    features, alpha, depth, median_depth, visibility = pictures
+    return SplatImage(features, alpha, depth, median_depth, visibility, int(dropped))
 
 
 def render_numpy(
@@ -136,12 +142,24 @@ def render_numpy(
     return SplatArrays(image, frame.alpha, frame.depth, frame.median_depth, frame.visibility, frame.dropped)
 
 
+def warm_up() -> float:
+    """Compiles every CPU kernel, or loads it from numba's cache on disk, by one small picture; returns seconds."""
+    started = time.perf_counter()
+    means = torch.tensor([[0.0, 0.0, 1.0]], requires_grad=True)
+    quats, scales = torch.tensor([[1.0, 0.0, 0.0, 0.0]]), torch.full((1, 3), 0.1)
+    lens = torch.tensor([[8.0, 0.0, 4.0], [0.0, 8.0, 4.0], [0.0, 0.0, 1.0]])
+    picture = rasterise(means, quats, scales, torch.ones(1), torch.ones(1, 3), torch.eye(4), lens, 8, 8, backend="cpu")
+    picture.features.sum().backward()
+    return time.perf_counter() - started
+
+
 def check_shapes(
     means: Any, quats: Any, scales: Any, opacities: Any, features: Any, world_to_camera: Any, K: Any, width: int,
     height: int, background: Any, blur: float, near: float,
 ) -> None:  # fmt: skip
     """ValueError with a sentence when an argument of `rasterise` has the wrong shape or range."""
     count = len(means)
+    wanted: list[tuple[str, Any, tuple[int, ...]]]
     wanted = [("means", means, (count, 3)), ("quats", quats, (count, 4)), ("scales", scales, (count, 3))]
     wanted += [("opacities", opacities, (count,)), ("world_to_camera", world_to_camera, (4, 4)), ("K", K, (3, 3))]
     for name, value, shape in wanted:
@@ -197,7 +215,8 @@ class _CpuRasteriser(torch.autograd.Function):
         tensors, (width, height, blur, near) = arguments[:8], arguments[8:]
         arrays = [tensor.detach().numpy() for tensor in tensors]
         channels = arrays[4].shape[1]
-        given = _splatting(*arrays[:7], width, height, blur, near)
+        means, quats, scales, opacities, features, pose, lens, _ = arrays
+        given = _splatting(means, quats, scales, opacities, features, pose, lens, width, height, blur, near)
         frame = splat_cpu.forward(given, _background(arrays[7], channels))
         ctx.frame, ctx.channels, ctx.kinds = frame, channels, [tensor.dtype for tensor in tensors]
         ctx.set_materialize_grads(False)

@@ -64,6 +64,11 @@ def _spread(builder: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
     return builder.shuffle_vector(lane0, ir.Constant(_VECTOR, ir.Undefined), mask)
 
 
+def _multiply_add(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+    """a b + c, fused where the processor can; asking for llvm.fma would call a slow library where it cannot."""
+    return builder.fadd(builder.fmul(a, b, flags=_FLAGS), c, flags=_FLAGS)
+
+
 def _shuffle(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, order: list[int]) -> ir.Value:
     mask = ir.Constant(ir.VectorType(_INT, len(order)), [ir.Constant(_INT, i) for i in order])
     return builder.shuffle_vector(a, b, mask)
@@ -295,15 +300,12 @@ def exp2_short8(typing: Any, value: types.Type) -> Any:
     """
 
     def emit(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
-        fma = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), "llvm.fma.v8f32"
-        )
         floor = _constant(-8.0)
         low = builder.select(builder.fcmp_ordered(">", args[0], floor), args[0], floor)
         x = builder.fmul(low, _constant(0.125))
         result = _constant(EXP2_COEFFICIENTS[-1])
         for coefficient in reversed(EXP2_COEFFICIENTS[:-1]):
-            result = builder.call(fma, [result, x, _constant(coefficient)])
+            result = _multiply_add(builder, result, x, _constant(coefficient))
         for _ in range(3):
             result = builder.fmul(result, result)
         return result
@@ -333,13 +335,10 @@ def log2_8(typing: Any, value: types.Type) -> Any:
         exponent = builder.ashr(builder.sub(bits, whole(_SQRT_HALF_BITS)), whole(23))
         mantissa = builder.bitcast(builder.sub(bits, builder.shl(exponent, whole(23))), _VECTOR)
         f = builder.fsub(mantissa, _constant(1.0))
-        fma = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), "llvm.fma.v8f32"
-        )
         result = _constant(LOG2_COEFFICIENTS[-1])
         for coefficient in reversed(LOG2_COEFFICIENTS[:-1]):
-            result = builder.call(fma, [result, f, _constant(coefficient)])
-        return builder.call(fma, [result, f, builder.sitofp(exponent, _VECTOR)])
+            result = _multiply_add(builder, result, f, _constant(coefficient))
+        return _multiply_add(builder, result, f, builder.sitofp(exponent, _VECTOR))
 
     return float8(float8), emit
 

@@ -17,6 +17,10 @@ from concurrent.futures import ThreadPoolExecutor, wait
 # modules that run parallel numba loops may take it too; it is re-entrant.
 parallel_lock = threading.RLock()
 
+if hasattr(os, "register_at_fork") and hasattr(parallel_lock, "_at_fork_reinit"):
+    # A child forked while another thread renders would wait for that thread for ever.
+    os.register_at_fork(after_in_child=parallel_lock._at_fork_reinit)
+
 _pool: ThreadPoolExecutor | None = None
 _pool_owner = 0
 _thread_count: int | None = None

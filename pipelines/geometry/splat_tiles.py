@@ -6,6 +6,8 @@ thread then drops its pairs into their tiles, and each tile sorts its own pairs 
 and the order does not depend on the number of threads.
 """
 
+# mypy: disable-error-code="no-untyped-def,assignment"
+# Kernels are typed by numba from what they are called with; mypy cannot see the vector operations.
 from __future__ import annotations
 
 import numpy as np
@@ -18,7 +20,7 @@ _FEW = 24  # below this an insertion sort is quicker than histograms
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def place(counts, tally, starts):  # type: ignore[no-untyped-def]
+def place(counts, tally, starts):
     """Turns counts (threads, tiles) into each thread's first free place in each tile, and fills starts (tiles + 1).
 
     tally (threads, 2): column 1 turns from the number of pairs into each thread's first gradient row.
@@ -40,7 +42,7 @@ def place(counts, tally, starts):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def scatter(record_int, first, last, tiles_x, free, row, pairs):  # type: ignore[no-untyped-def]
+def scatter(record_int, first, last, tiles_x, free, row, pairs):
     """Writes the pairs of splats first..last into their tiles and numbers their gradient rows from `row`."""
     for i in range(first, last):
         at = i * RECORD
@@ -62,7 +64,7 @@ def scatter(record_int, first, last, tiles_x, free, row, pairs):  # type: ignore
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sort_tile(pairs, first, last, spare, buckets):  # type: ignore[no-untyped-def]
+def sort_tile(pairs, first, last, spare, buckets):
     """Sorts pairs[first:last] by depth, stable; spare holds at least as many, buckets BUCKETS int64."""
     count = last - first
     if count <= _FEW:
@@ -97,7 +99,7 @@ def sort_tile(pairs, first, last, spare, buckets):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _pass(source, s, target, t, count, low, shift, digit, buckets):  # type: ignore[no-untyped-def]
+def _pass(source, s, target, t, count, low, shift, digit, buckets):
     """One counting pass of the radix sort over `digit` bits, from bit `shift` on, of depth - low."""
     mask, down = np.uint64((1 << digit) - 1), np.uint64(32)
     skip = np.uint64(shift)

@@ -63,26 +63,27 @@ def unwrap(
     metre of all directions but the viewer's, relative to it. longest: metres along `up` after which charts are cut,
     so that a standing figure fills a square. size, padding: texels of the square and between charts.
     """
-    vertices, faces = np.asarray(vertices, np.float64), np.ascontiguousarray(faces, np.int32)
-    axes = np.asarray(axes, np.float64)
-    density = np.ones(len(faces)) if density is None else np.asarray(density, np.float64)
-    directions = np.concatenate([axes[2:], -axes[2:], axes[:1], -axes[:1], axes[1:2], -axes[1:2]])
-    links = dual_graph(faces)
-    label = _directions_of_faces(face_normals(vertices, faces), directions, links)
+    points, frame = np.asarray(vertices, np.float64), np.asarray(axes, np.float64)
+    corners = np.ascontiguousarray(faces, np.int32)
+    density = np.ones(len(corners)) if density is None else np.asarray(density, np.float64)
+    directions = np.concatenate([frame[2:], -frame[2:], frame[:1], -frame[:1], frame[1:2], -frame[1:2]])
+    links = dual_graph(corners)
+    label = _directions_of_faces(face_normals(points, corners), directions, links)
     levels, level = np.unique(density, return_inverse=True)
-    flat = vertices @ _frames(axes).transpose(0, 2, 1)  # (6, V, 3): right, up, towards the direction
-    height = vertices[faces].mean(1) @ axes[1]
-    band = np.zeros(len(faces), np.int64)
+    flat = points @ _frames(frame).transpose(0, 2, 1)  # (6, V, 3): right, up, towards the direction
+    height = points[corners].mean(1) @ frame[1]
+    band = np.zeros(len(corners), np.int64)
     if np.isfinite(longest):
         count = max(int(np.ceil(np.ptp(height) / longest)), 1)
-        band = np.minimum((height - height.min()) * count // max(float(np.ptp(height)), 1e-9), count - 1).astype(np.int64)
+        rise = (height - height.min()) / max(float(np.ptp(height)), 1e-9)
+        band = np.minimum(np.floor(rise * count), count - 1).astype(np.int64)
     group = label + 6 * (level.ravel() + len(levels) * band)
-    chart = _without_overlap(flat, faces, label, group, links, size)
+    chart = _without_overlap(flat, corners, label, group, links, size)
     first = np.unique(chart, return_index=True)[1]
     scale = levels[level.ravel()[first]] * np.where(label[first] == 0, 1.0, hidden_share)
-    plane = flat[label[:, None], faces][..., :2]  # (F, 3, 2) corners of every face on its direction's plane
+    plane = flat[label[:, None], corners][..., :2]  # (F, 3, 2) corners of every face on its direction's plane
     place = _pack(plane * scale[chart][:, None, None], chart, size, padding)
-    return _atlas(place, faces, chart, size)
+    return _atlas(place, corners, chart, size)
 
 
 def uv_image(uv: NDArray[np.floating], faces: NDArray[np.integer], size: int) -> MeshImage:
@@ -149,7 +150,7 @@ def _without_overlap(
     extent = float(np.ptp(flat[:2].reshape(-1, 3), axis=0).max())
     texel = 2.0 * size / max(extent, 1e-9)
     piece, count = _components(group, links)
-    suspects = range(count)
+    suspects = np.arange(count)
     while True:
         layer = np.zeros(len(faces), np.int64)
         order = np.argsort(piece, kind="stable")
@@ -236,8 +237,8 @@ def _bitmap(corners: Array, padding: int) -> NDArray[np.uint8]:
     for polygon in points:
         cv2.fillConvexPoly(image, polygon, 1, cv2.LINE_8, 4)
     reach = padding // 2 + 1
-    image = cv2.dilate(image, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
-    return np.ascontiguousarray(image.reshape(height, _CELL, width, _CELL).max((1, 3)))
+    grown = np.asarray(cv2.dilate(image, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)))
+    return np.ascontiguousarray(grown.reshape(height, _CELL, width, _CELL).max((1, 3)))
 
 
 @njit(cache=True)

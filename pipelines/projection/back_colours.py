@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.projection.body_mesh import limbs, part_labels
+from pipelines.projection.body_mesh import cloth_groups, limbs, part_labels
 from pipelines.projection.membrane import fill
 from pipelines.projection.outline import depth_inside, half_width, nearest, smooth
 
@@ -59,8 +59,10 @@ def back_colours(
         return rgb.copy(), np.zeros_like(mask)
     result = rgb.copy()
     result = replace(result, rgb, copied, heads.head & mask & ~other, blur)
-    for number in np.unique(limb[:-1]):
-        own = (limb[sides[1]] == number) & mask & (~heads.head | other)
+    # Trunk and legs share their clothes; head and forearms have their own.
+    cloth = cloth_groups(names)
+    for number in np.unique(cloth[:-1]):
+        own = (cloth[sides[1]] == number) & mask & (~heads.head | other)
         result = replace(result, rgb, copied & ~other, own, blur)
     skin = skin_colour(rgb, mask, part, names)
     if skin is not None and (heads.back_face & ~heads.face).any():
@@ -82,7 +84,7 @@ def same_cloth(calm: Floats, region: Mask, inside: Floats, likeness: float, pixe
     criteria = (cv2.TERM_CRITERIA_MAX_ITER, 12, 0.0)
     samples = weighed[rim][:: max(1, int(rim.sum()) // 4000)]
     _, _, palette = cv2.kmeans(samples, PALETTE, None, criteria, 1, cv2.KMEANS_PP_CENTERS)
-    distance = np.linalg.norm(weighed[..., None, :] - palette, axis=-1)
+    distance = np.stack([np.sqrt(((weighed - colour) ** 2).sum(-1)) for colour in palette], -1)
     closest = np.where(rim, np.argmin(distance, -1), -1)
     same = rim.copy()
     # Within about 10 cm, and not just the rim of something small that happens to end at the outline.
@@ -111,7 +113,7 @@ def hair_that_goes_around(calm: Floats, mask: Mask, heads: Heads) -> Mask:
     if above.sum() < 8 or not cheek.any():
         return heads.head & mask & ~wrong
     hair, skin = np.median(calm[above], 0), np.median(calm[cheek], 0)
-    like_hair = np.linalg.norm(calm - hair, axis=-1) < np.linalg.norm(calm - skin, axis=-1)
+    like_hair = ((calm - hair) ** 2).sum(-1) < ((calm - skin) ** 2).sum(-1)
     found = heads.head & mask & ~wrong & like_hair
     solid = cv2.erode(found.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
     return solid if solid.sum() > 0.3 * found.sum() else found
@@ -119,9 +121,13 @@ def hair_that_goes_around(calm: Floats, mask: Mask, heads: Heads) -> Mask:
 
 def replace(result: Floats, rgb: Floats, copied: Mask, region: Mask, blur: float) -> Floats:
     """Fill a region's pixels that are not copied from those that are; unchanged where none is."""
-    source = copied & region
-    if not source.any() or (source == region).all():
+    if not (copied & region).any() or (copied | ~region).all():
         return result
+    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    whole = result.copy()
+    result, rgb, copied, region = result[window], rgb[window], copied[window], region[window]
+    source = copied & region
     # Two passes: the source without its rim to the replaced part, whose colour is mixed.
     solid = cv2.erode(source.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
     solid = solid if solid.sum() > 0.2 * source.sum() else source
@@ -133,7 +139,7 @@ def replace(result: Floats, rgb: Floats, copied: Mask, region: Mask, blur: float
     # Detail from the source, mirrored at its border to and fro within its width.
     offset = np.stack([rows - y, columns - x], -1).astype(np.float32)
     length = np.linalg.norm(offset, axis=-1)
-    depth = np.maximum(half_width(depth_inside(solid))[rows, columns], 1.0)
+    depth = cv2.dilate(depth_inside(solid), np.ones((9, 9), np.uint8))[rows, columns] + 1.0
     back_and_forth = depth - np.abs(np.mod(length, 2 * depth) - depth)
     ahead = offset / np.maximum(length, 1e-6)[..., None] * back_and_forth[..., None]
     from_y = np.clip(np.round(rows + ahead[..., 0]).astype(int), 0, region.shape[0] - 1)
@@ -141,7 +147,8 @@ def replace(result: Floats, rgb: Floats, copied: Mask, region: Mask, blur: float
     detail = np.where(solid[..., None], rgb - fine, 0.0)[from_y, from_x]
     keep = smooth(solid.astype(np.float32), region, 1.0)[..., None] * copied[..., None]
     made = base + detail
-    return np.where(region[..., None], keep * rgb + (1 - keep) * made, result)
+    whole[window] = np.where(region[..., None], keep * rgb + (1 - keep) * made, result)
+    return whole
 
 
 def drop_specks(copied: Mask, pixel: float) -> Mask:

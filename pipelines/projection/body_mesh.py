@@ -48,6 +48,12 @@ def limbs(names: NDArray) -> NDArray[np.uint8]:
     return table
 
 
+def cloth_groups(names: NDArray) -> NDArray[np.uint8]:
+    """(256,) for each part label whose colours may stand in for it: 0 trunk, upper arms and legs, then as `limbs`."""
+    table = limbs(names)
+    return np.where(table >= 4, 0, table).astype(np.uint8)
+
+
 def body_mesh(body: Body) -> BodyMesh:
     """Pose the body of a record; what is never seen from outside (mouth cavity, backs of the eyes) is left out."""
     rig = check_body(body)

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from pipelines.geometry.mesh_raster import face_normals
 from pipelines.geometry.rotations import axes_of_covariance
-from pipelines.projection.body_mesh import ARM_END, BodyMesh, part_labels
+from pipelines.projection.body_maps import NOTHING
+from pipelines.projection.body_mesh import ARM_END, BodyMesh, cloth_groups, part_labels
 from pipelines.projection.hull import inside_hull
 from pipelines.projection.outline import half_width, nearest, smooth
 from pipelines.projection.sampling import Grid
@@ -90,7 +91,14 @@ def _colours(
 
 
 def shown_part(mesh: BodyMesh, grid: Grid, label: int, side: int) -> NDArray[np.bool_]:
-    """(h, w) the pixels to take a part's colours from: its certain inside, or its twin's, or anything."""
+    """(h, w) the pixels to take a part's colours from: trunk and legs from one another (what is nearest is the same
+    cloth), any other part from its certain inside, or its twin's, or anything."""
+    names = np.array(mesh.part_names)
+    cloth = cloth_groups(names)
+    if cloth[label] == 0:
+        region = grid.mask & (cloth[grid.part[side]] == 0) & ~grid.two & (grid.part[side] != NOTHING)
+        if region.any():
+            return region
     name = mesh.part_names[label]
     twin = name.replace("left", "right") if "left" in name else name.replace("right", "left")
     sizes = []

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipelines.geometry.cameras import Camera
 from pipelines.projection.anchor import choose_anchor
 from pipelines.projection.back_colours import Heads, back_colours
+from pipelines.projection.body_maps import NOTHING
 from pipelines.projection.body_mesh import limbs, part_labels
 from pipelines.projection.outline import depth_inside, nearest
 from pipelines.projection.solid import Shape, solidify
@@ -50,14 +51,18 @@ def layers(
     The front takes the photo's own pixels; the back takes them mirrored where the cloth goes around, and made
     colours where it does not (back of the head, prints, open jackets).
     """
-    maps, camera = body_maps.arrays, body_maps.camera
-    rgb, alpha = on_grid(matte, camera)
-    mask = main_part(alpha > 0.5, maps["full_front"] > 0)
+    whole = body_maps.camera
+    rgb, alpha = on_grid(matte, whole)
+    mask = main_part(alpha > 0.5, body_maps.arrays["full_front"] > 0)
     if not mask.any():
         raise UserError(
             "The fitted body and the cut-out do not overlap, so the photo cannot be projected; check the cut-out "
             "and the keypoints, and fit the body again."
         )
+    window = bounds(mask, margin=6)
+    maps = {name: a[window] if a.ndim > 1 else a for name, a in body_maps.arrays.items()}
+    rgb, alpha, mask = rgb[window], alpha[window], mask[window]
+    camera = whole.cropped(window[1].start, window[0].start, mask.shape[1], mask.shape[0])
     on_body = mask & (maps["full_front"] > 0)
     pixel = float(np.median(maps["full_front"][on_body]) / camera.K[0, 0])
     anchor = choose_anchor(
@@ -69,7 +74,7 @@ def layers(
     bare = [np.isin(p, part_labels(names, "face", "hand", "foot")) for p in (front_part, back_part)]
     solid = solidify(anchor, mask, pixel, (bare[0], bare[1]), limbs(names), Shape(loose=params.loose))
     ctx.progress(0.7, "colours of the back", depth_preview(solid.front, mask))
-    heads = find_heads(front_part, back_part, names, mask, keypoints, matte, camera)
+    heads = find_heads(front_part, back_part, names, mask, face_oval(keypoints, matte, whole, window))
     inside = depth_inside(mask)
     sides = (front_part, back_part)
     back_rgb, made = back_colours(rgb, mask, inside, sides, names, heads, solid.two, params.likeness, pixel)
@@ -81,7 +86,26 @@ def layers(
         "back_made": made, "arm": anchor.arm, "two": solid.two, "leave": solid.leave, "enter": solid.enter,
         "seen": np.where(facing < GRAZING_COSINE, GRAZING, SEEN).astype(np.uint8), "part_names": names,
     }  # fmt: skip
-    return Layers(arrays, camera)
+    outside = {"front_part": NOTHING, "back_part": NOTHING}
+    return Layers({n: uncropped(a, window, whole, outside.get(n, 0)) for n, a in arrays.items()}, whole)
+
+
+def bounds(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+    """Rows and columns of the smallest window around a mask, with a margin inside the picture."""
+    edges = []
+    for axis in (1, 0):
+        hit = np.flatnonzero(mask.any(axis))
+        edges.append(slice(max(int(hit[0]) - margin, 0), min(int(hit[-1]) + margin + 1, mask.shape[1 - axis])))
+    return edges[0], edges[1]
+
+
+def uncropped(values: NDArray, window: tuple[slice, slice], camera: Camera, around: int) -> NDArray:
+    """A window's array back on the whole grid, `around` it one value; what is no picture stays as it is."""
+    if values.ndim < 2:
+        return values
+    full = np.full((camera.height, camera.width, *values.shape[2:]), around, values.dtype)
+    full[window] = values
+    return full
 
 
 def on_grid(matte: Cutout, camera: Camera) -> tuple[Floats, Floats]:
@@ -107,7 +131,7 @@ def main_part(mask: NDArray[np.bool_], body: NDArray[np.bool_]) -> NDArray[np.bo
 def extend(part: NDArray[np.uint8], known: NDArray[np.bool_], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Labels of the nearest known pixel, all over the mask; 255 outside."""
     rows, columns = nearest(known)
-    return np.where(mask, part[rows, columns], 255).astype(np.uint8)
+    return np.where(mask, part[rows, columns], NOTHING).astype(np.uint8)
 
 
 def arms_agree(body: Body, keypoints: Keypoints) -> dict[str, bool]:
@@ -132,30 +156,36 @@ def arms_agree(body: Body, keypoints: Keypoints) -> dict[str, bool]:
     return agree
 
 
+def face_oval(
+    keypoints: Keypoints, matte: Cutout, camera: Camera, window: tuple[slice, slice]
+) -> NDArray[np.bool_] | None:
+    """(h, w) inside of the face's outline by the face landmarks, in a window of the grid; None without them."""
+    if keypoints.face is None:
+        return None
+    scale = camera.width / matte.alpha.shape[1], camera.height / matte.alpha.shape[0]
+    oval = np.zeros((camera.height, camera.width), np.uint8)
+    cv2.fillPoly(oval, [np.round(keypoints.face[list(FACE_OVAL), :2] * scale).astype(np.int32)], 1)
+    return oval[window].astype(bool)
+
+
 def find_heads(
     front_part: NDArray[np.uint8], back_part: NDArray[np.uint8], names: NDArray, mask: NDArray[np.bool_],
-    keypoints: Keypoints, matte: Cutout, camera: Camera,
+    oval: NDArray[np.bool_] | None,
 ) -> Heads:  # fmt: skip
     """The head's pixels, and which of them show the face, by the body's labels and the face landmarks if there."""
-    head_labels = part_labels(names, "head", "face", "scalp")
-    head = np.isin(front_part, head_labels) & mask
+    head = np.isin(front_part, part_labels(names, "head", "face", "scalp")) & mask
     face = np.isin(front_part, part_labels(names, "face")) & mask
     back_face = np.isin(back_part, part_labels(names, "face")) & mask
-    if keypoints.face is not None:
-        scale = camera.width / matte.alpha.shape[1], camera.height / matte.alpha.shape[0]
-        oval = np.round(keypoints.face[list(FACE_OVAL), :2] * scale).astype(np.int32)
-        seen = np.zeros(mask.shape, np.uint8)
-        cv2.fillPoly(seen, [oval], 1)
-        # The body must agree that there is a face on this side, or the landmarks are a guess.
-        if (seen.astype(bool) & face).sum() > 0.3 * face.sum() > 0:
-            face |= seen.astype(bool) & mask
-            head |= face
+    # The body must agree that there is a face on this side, or the landmarks are a guess.
+    if oval is not None and (oval & face).sum() > 0.3 * face.sum() > 0:
+        face |= oval & mask
+        head |= face
     return Heads(head, face, back_face)
 
 
 def facing_camera(depth: Floats, mask: NDArray[np.bool_], camera: Camera) -> Floats:
     """(h, w) cosine between the surface's normal and the ray, by differences of neighbouring pixels in the mask."""
-    points = camera.rays() * depth[..., None]
+    points = (camera.rays() * depth[..., None]).astype(np.float32)
     steps = []
     for axis in (1, 0):
         ahead = np.roll(points, -1, axis) - points

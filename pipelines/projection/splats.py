@@ -15,7 +15,7 @@ from pipelines.geometry.splat_raster import render_numpy
 from pipelines.projection.body_mesh import BodyMesh, body_mesh
 from pipelines.projection.body_set import body_set
 from pipelines.projection.hull import inside_hull
-from pipelines.projection.outline import smooth
+from pipelines.projection.outline import depth_inside, smooth
 from pipelines.projection.sampling import SPREAD, Grid, resample, rim_opacity, sharpen_for_blur, surface_axes
 from pipelines.projection.walls import Walls, inward, slopes, walls
 from pipelines.records import GENERATED, ORIGIN_NAMES, SEEN, Body, BodyMaps, Cutout, Layers, Splats
@@ -24,8 +24,10 @@ from pipelines.step import Context, knob, step
 FRONT, BACK, WALL, BODY = (ORIGIN_NAMES.index(name) for name in ("front", "back", "wall", "body"))
 FINEST = 1.0  # splats per photo pixel along a side at most: beyond it there is nothing more to show
 DRAWN_BLUR = 0.3  # px^2 that a rasteriser adds to every splat
-BACK_SCALE = 0.75  # fineness of the back's grid against the front's: it has less to show
-SHARE = 2.2  # splats of all kinds per pixel of the front, measured on people in many poses
+BACK_SCALE = 0.7  # fineness of the back's grid against the front's: it has less to show
+STRIPS = 2.2  # splats of wall and slope per pixel of side, measured on people in many poses
+FACES = 3000  # and of the body's hidden faces
+CORRECTION = 0.25  # most that the comparison with the photo changes a colour
 INSET = 0.8  # photo (or grid) pixels by which all but the front keep within the outline: soft rims add up
 
 
@@ -65,15 +67,20 @@ def splats(
     ctx.progress(0.9, "walls and hidden parts")
     joined = join(sets)
     joined = joined.select(inside_hull(joined.means, layers.camera, layers.arrays["mask"]))
-    joined = refine_colours(joined, matte, body_fit.camera, params.refine)
+    joined = refine_colours(joined, layers, matte, body_fit.camera, params.refine)
     ctx.progress(1.0, f"{len(joined)} splats")
     return joined
 
 
 def grid_scale(layers: Layers, matte: Cutout, count: int) -> float:
     """Fineness of the splats' grid relative to the layers', so that all sets together come to about `count`."""
-    pixels = int(layers.arrays["mask"].sum())
-    wanted = np.sqrt(count / SHARE / pixels)
+    a = layers.arrays
+    core = cv2.erode(a["mask"].astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1).astype(bool)
+    ring = a["mask"] & ~core
+    pixel = np.maximum(a["front"][ring], 1e-3) / layers.camera.K[0, 0]
+    strips = float(((a["back"] - a["front"])[ring] / pixel).sum()) * STRIPS
+    per_scale = a["mask"].sum() * (1 + BACK_SCALE**2) + 2 * BACK_SCALE**2 * a["two"].sum() + strips
+    wanted = np.sqrt(max(count - FACES, 0.3 * count) / per_scale)
     return float(min(wanted, FINEST * matte.alpha.shape[1] / layers.camera.width))
 
 
@@ -100,11 +107,17 @@ def hidden_surface(grid: Grid, number: int) -> Splats:
     return pack(means, quats, scales, grid.rgb[number - 2][grid.two], GENERATED, BODY)
 
 
-def refine_colours(made: Splats, matte: Cutout, camera: Camera, rounds: int) -> Splats:
+def refine_colours(made: Splats, layers: Layers, matte: Cutout, camera: Camera, rounds: int) -> Splats:
     """Front colours whose picture is the photo: splats overlap and blur, so each round adds to every splat what the
-    picture still lacks around it (van Cittert's deconvolution with the rasteriser itself as the blur)."""
+    picture still lacks around it (van Cittert's deconvolution with the rasteriser itself as the blur).
+
+    Less and less towards the outline, where a splat is seen from the side as well, and by at most CORRECTION.
+    """
     front = np.flatnonzero(made.origin == FRONT)
     pixels, depth = camera.project(made.means[front])
+    inside = depth_inside(layers.arrays["mask"])
+    at = layers.camera.project(made.means[front])[0].astype(int)
+    firm = np.clip((inside[at[:, 1], at[:, 0]] - 1.0) / 2.0, 0.0, 1.0)
     solid = (matte.alpha > 0.9).astype(np.float32)
     where = (pixels[:, ::-1] - 0.5).T
     spread = SPREAD * float(np.median(made.scales[front].max(1) / SPREAD * camera.K[0, 0] / depth))
@@ -117,8 +130,8 @@ def refine_colours(made: Splats, matte: Cutout, camera: Camera, rounds: int) -> 
         missing = smooth(matte.rgb - drawn.features, solid * (drawn.alpha > 0.9), max(0.7 * spread, 0.4))
         for channel in range(3):
             change = map_coordinates(missing[..., channel], where, order=1, mode="nearest")
-            colours[front, channel] += np.where(drawn.visibility[front] > 0.1, change, 0.0)
-        colours = np.clip(colours, 0.0, 1.0)
+            colours[front, channel] += np.where(drawn.visibility[front] > 0.1, change * firm, 0.0)
+        colours = np.clip(colours, made.colours - CORRECTION, made.colours + CORRECTION).clip(0.0, 1.0)
     return dataclasses.replace(made, colours=colours.astype(np.float32))
 
 

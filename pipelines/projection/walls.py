@@ -20,6 +20,7 @@ from pipelines.projection.sampling import RIM, RIM_STRETCH, Grid
 
 Floats = NDArray[np.float32]
 SPACING = 0.8  # of a grid step between the splats of a wall
+MIXED = 1.2  # grid pixels at the outline whose colour is a mixture, never carried round the corner
 SIZE = 0.45  # standard deviation in grid steps
 
 
@@ -64,6 +65,12 @@ def walls(grid: Grid, inset: float) -> Walls:
     return Walls(means, (SIZE * step[owner]).astype(np.float32), colours)
 
 
+def picked(rgb: Floats, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 3) colours at pixel positions (N, 2), interpolated."""
+    where = (pixels[:, ::-1] - 0.5).T
+    return np.stack([map_coordinates(rgb[..., c], where, order=1, mode="nearest") for c in range(3)], -1)
+
+
 def slopes(grid: Grid, side: int, inset: float) -> Walls:
     """Round splats along the steep last pixels of the front (0) or back (1), between each pixel of the rim and its
     neighbour further out, coloured from the one to the other."""
@@ -82,9 +89,11 @@ def slopes(grid: Grid, side: int, inset: float) -> Walls:
     inner, outer = (rows, columns), (out_rows, out_columns)
     pixels = between(np.stack([columns, rows], 1) + 0.5, np.stack([out_columns, out_rows], 1) + 0.5)
     shift = np.clip(inset + 0.5 - between(grid.inside[inner][:, None], grid.inside[outer][:, None]), 0.0, None)
-    pixels = pixels + inward(grid)[inner][owner] * shift
+    turn = inward(grid)
+    pixels = pixels + turn[inner][owner] * shift
     means = grid.camera.unproject(pixels, between(depth[inner][:, None], depth[outer][:, None])[:, 0])
-    colours = between(grid.rgb[side][inner], grid.rgb[side][outer])
+    inner_at, outer_at = (np.stack([x, y], 1) + 0.5 + MIXED * turn[y, x] for y, x in (inner, outer))
+    colours = between(picked(grid.rgb[side], inner_at), picked(grid.rgb[side], outer_at))
     return Walls(means, (SIZE * step[owner]).astype(np.float32), colours.astype(np.float32))
 
 
@@ -120,11 +129,8 @@ def mirrored_colours(
     for _ in range(4):
         there = _clip(middle + direction * around[:, None], grid.mask.shape)
         around = np.where((grid.part[0][there] != own) | ~grid.mask[there], around * 0.6, around)
-    where = ((middle + direction * around[:, None])[:, ::-1] - 0.5).T
-    sides = [
-        np.stack([map_coordinates(grid.rgb[side][..., c], where, order=1, mode="nearest") for c in range(3)], -1)
-        for side in (0, 1)
-    ]
+    source = middle + direction * (around + MIXED)[:, None]
+    sides = [picked(grid.rgb[side], source) for side in (0, 1)]
     return (sides[0] * (1 - mix[:, None]) + sides[1] * mix[:, None]).astype(np.float32)
 
 

@@ -1,0 +1,95 @@
+"""From splats, layers and the photo to one closed, textured surface: the work of the step `mesh`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.geometry.bake import Picture, bake, seen_codes
+from pipelines.geometry.cameras import Camera
+from pipelines.geometry.mesh_picture import render_mesh
+from pipelines.geometry.mesh_raster import vertex_normals
+from pipelines.geometry.surface import Focus, surface_of
+from pipelines.geometry.unwrap import unwrap
+from pipelines.geometry.volumes import DepthView, bounds_of, fuse
+from pipelines.projection.around import Drawn, contact_sheet, render_around
+from pipelines.records import Body, Cutout, Layers, Mesh, Splats
+from pipelines.step import Context, UserError
+
+if TYPE_CHECKING:
+    from pipelines.projection.mesh import MeshParams
+
+Floats = NDArray[np.float32]
+
+HEAD, PELVIS = 15, 0  # in body22
+_PHOTO_VOTES = 4.0  # against one for each rendered view: the two layers are measured, not drawn
+
+
+def textured_surface(
+    splats: Splats, layers: Layers, matte: Cutout, body_fit: Body, params: MeshParams, ctx: Context
+) -> Mesh:
+    """See the step `mesh`; splats must not be empty."""
+    drawn = render_around(splats, params.views)
+    ctx.progress(0.35, "depth from all sides", contact_sheet(drawn))
+    head = head_of(body_fit)
+    vertices, faces = solid_surface(drawn, layers, Focus(*head, params.face_detail), params)
+    ctx.progress(0.55, "closed surface", clay(vertices, faces, body_fit.camera))
+    rotation = layers.camera.world_to_camera[:3, :3]
+    axes = np.stack([rotation[0], -rotation[1], -rotation[2]])
+    on_head = np.linalg.norm(vertices[faces].mean(1) - head[0], axis=1) < head[1]
+    density = np.where(on_head, params.face_detail, 1.0)
+    height = float(np.ptp(vertices @ axes[1]))
+    atlas = unwrap(vertices, faces, axes, density=density, longest=0.55 * height, size=params.texture)
+    ctx.progress(0.75, "texture coordinates")
+    photo, back = photo_pictures(matte, layers, body_fit.camera)
+    texture = bake(
+        atlas, vertices, faces, [[photo], [back], drawn], (splats.means, splats.colours), params.texture
+    )
+    ctx.progress(0.95, "texture", texture)
+    normals = vertex_normals(vertices, faces)
+    seen = seen_codes(vertices, faces, photo.camera, photo.alpha)
+    return Mesh(
+        vertices[atlas.vertex].astype(np.float32), atlas.faces, normals[atlas.vertex].astype(np.float32),
+        atlas.uv, texture, seen[atlas.vertex], atlas.weld,
+    )  # fmt: skip
+
+
+def solid_surface(
+    drawn: list[Drawn], layers: Layers, focus: Focus, params: MeshParams
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Fused depth -> vertices and faces; the layers count for more than the drawn pictures."""
+    mask = layers.arrays["mask"]
+    views = [DepthView(d.depth, d.camera) for d in drawn if d.depth is not None]
+    for name, last in (("front", False), ("back", True)):
+        depth = np.where(mask, layers.arrays[name], 0.0)
+        views.append(DepthView(depth, layers.camera, _PHOTO_VOTES, last))
+    voxel = params.voxel / 1000.0
+    low, high = bounds_of(views, 4.0 * voxel)
+    try:
+        volume = fuse(views, low, high, voxel)
+        return surface_of(volume, faces=params.faces, smoothing=params.smoothing, focus=focus)
+    except ValueError as error:
+        raise UserError(f"No surface could be made from the splats: {error}") from error
+
+
+def photo_pictures(matte: Cutout, layers: Layers, camera: Camera) -> tuple[Picture, Picture]:
+    """The photo, and the back layer's colours as the same camera would see them from within."""
+    photo = Picture(matte.rgb, matte.alpha, camera.resized(matte.alpha.shape[1], matte.alpha.shape[0]))
+    mask = layers.arrays["mask"].astype(np.float32)
+    return photo, Picture(layers.arrays["back_rgb"], mask, layers.camera, last=True)
+
+
+def head_of(body: Body) -> tuple[NDArray[np.float64], float]:
+    """Middle (3,) and radius of a ball around the head, metres, from the length of the trunk."""
+    joints = body.camera.to_world(np.asarray(body["body22_cam"], np.float64))
+    trunk = joints[HEAD] - joints[PELVIS]
+    return joints[HEAD] + 0.1 * trunk, 0.27 * max(float(np.linalg.norm(trunk)), 0.1)
+
+
+def clay(vertices: NDArray[np.float64], faces: NDArray[np.int32], camera: Camera) -> Floats:
+    """A small picture of the bare shape from the photo's camera."""
+    scale = 320.0 / max(camera.width, camera.height)
+    small = camera.resized(max(int(camera.width * scale), 1), max(int(camera.height * scale), 1))
+    return render_mesh(vertices, faces, small, "clay", supersample=1)

@@ -1,0 +1,321 @@
+"""The projection on painted bodies with exact truth: maps, layers, splats, turntable, and the parts they are made of."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from pipelines.projection.anchor import choose_anchor
+from pipelines.projection.body_maps import BodyMapsParams, body_maps
+from pipelines.projection.body_mesh import part_labels
+from pipelines.projection.hull import inside_hull
+from pipelines.projection.layers import LayersParams, layers
+from pipelines.projection.membrane import fill
+from pipelines.projection.outline import depth_inside, half_width, nearest, rounded
+from pipelines.projection.splats import SplatsParams, splats
+from pipelines.projection.turntable import TurntableParams, picture, pivot, turntable
+from pipelines.records import GENERATED, ORIGIN_NAMES, SEEN, BodyMaps, Cutout, Layers, Splats
+from pipelines.step import Context, UserError
+from tests.painted_person import COLOURS, no_keypoints, painted_person, view
+
+
+@lru_cache(maxsize=8)
+def made(pose: str = "standing", turn: float = 0.0) -> tuple[dict, BodyMaps, Layers, Splats]:
+    person = painted_person(pose, turn)
+    inputs = {"body_fit": person["body"], "matte": person["cutout"], "keypoints": no_keypoints()}
+    inputs["body_maps"] = body_maps.run(inputs, BodyMapsParams(), Context())
+    inputs["layers"] = layers.run(inputs, LayersParams(), Context())
+    return person, inputs["body_maps"], inputs["layers"], splats.run(inputs, SplatsParams(), Context())
+
+
+def on_white(image: np.ndarray) -> np.ndarray:
+    return image[..., :3] * image[..., 3:] + 1 - image[..., 3:]
+
+
+# -- tools --------------------------------------------------------------------------------------------------------
+
+
+def test_membrane_is_exact_on_a_ramp_and_keeps_cuts_apart() -> None:
+    mask = np.ones((40, 61), bool)
+    ramp = np.tile(np.linspace(0, 1, 61, dtype=np.float32), (40, 1))
+    edge = np.zeros_like(ramp)
+    edge[:, [0, -1]] = 50.0
+    np.testing.assert_allclose(fill(ramp, edge, mask, sweeps=60), ramp, atol=0.03)
+    cut = np.zeros((2, 40, 61), bool)
+    cut[0, :, 30] = True
+    halves = fill(ramp, edge, mask, cut=cut, sweeps=60)
+    assert halves[:, :31].max() < 0.05 and halves[:, 31:].min() > 0.95
+    with pytest.raises(ValueError, match="value to start from"):
+        fill(ramp, np.zeros_like(ramp), mask)
+
+
+def test_membrane_stays_between_the_given_values_and_inside_the_mask() -> None:
+    rng = np.random.default_rng(0)
+    mask = rng.random((50, 50)) > 0.2
+    values, weight = rng.random((50, 50, 2)), (rng.random((50, 50)) > 0.9) * 5.0
+    filled = fill(values, weight, mask)
+    assert (filled[~mask] == 0).all()
+    used = values[mask & (weight > 0)]
+    assert (filled[mask] >= used.min(0) - 1e-4).all() and (filled[mask] <= used.max(0) + 1e-4).all()
+
+
+def test_outline_measures_of_a_disc_and_a_bar() -> None:
+    y, x = np.indices((121, 121))
+    disc = np.hypot(x - 60, y - 60) < 40
+    width = half_width(depth_inside(disc))
+    assert 33 < np.median(width[disc]) <= 40.5
+    bar = np.zeros((60, 200), bool)
+    bar[20:41] = True
+    inside = depth_inside(bar)
+    assert 8 < np.median(half_width(inside)[bar]) <= 10.5
+    # The picture's border is no outline: the bar goes on beyond it.
+    assert (inside[30] == inside[30, 100]).all()
+    assert rounded(np.float32(0.0), np.float32(5.0)) == 0 and rounded(np.float32(9.0), np.float32(5.0)) == 5
+
+
+def test_nearest_pixel_is_nearest() -> None:
+    rng = np.random.default_rng(3)
+    mask = rng.random((40, 30)) > 0.97
+    rows, columns = nearest(mask)
+    y, x = np.indices(mask.shape)
+    found = np.hypot(rows - y, columns - x)
+    points = np.argwhere(mask)
+    true = np.min(np.hypot(points[:, 0] - y[..., None], points[:, 1] - x[..., None]), -1)
+    assert mask[rows, columns].all() and (found <= true * 1.1 + 0.5).all()
+
+
+# -- body maps ----------------------------------------------------------------------------------------------------
+
+
+def test_body_maps_have_the_surfaces_in_order_and_the_right_parts() -> None:
+    person, maps, _, _ = made("walking")
+    a = maps.arrays
+    full, bare = a["full_front"] > 0, a["armless_front"] > 0
+    matte = person["cutout"].alpha
+    assert ((matte > 0.5) == full).mean() > 0.995
+    assert not (bare & ~full).any() and (full & ~bare).sum() > 200
+    assert (a["full_back"] >= a["full_front"])[full].all()
+    assert (a["full_exit"] >= a["full_front"])[full].all() and (a["full_entry"] <= a["full_back"])[full].all()
+    arms = part_labels(a["part_names"], "forearm", "hand")
+    assert np.isin(a["full_front_part"], arms).any()
+    assert not np.isin(a["armless_front_part"], arms).any() and not np.isin(a["armless_back_part"], arms).any()
+    assert (a["full_front_part"][~full] == 255).all()
+    # Front normals face the camera, which stands at +z; the person's left hand is on the picture's right.
+    assert (a["full_front_normal"][full][:, 2] > -0.2).mean() > 0.99
+    left = part_labels(a["part_names"], "hand_left")
+    right = part_labels(a["part_names"], "hand_right")
+    column = np.indices(full.shape)[1]
+    assert column[np.isin(a["full_front_part"], left)].mean() > column[np.isin(a["full_front_part"], right)].mean()
+
+
+def test_body_maps_refuse_another_photo_and_a_body_outside() -> None:
+    person = painted_person()
+    small = Cutout(person["cutout"].rgba[::2, ::2])
+    with pytest.raises(UserError, match="fit the body to this photo again"):
+        body_maps.run({"body_fit": person["body"], "matte": small}, BodyMapsParams(), Context())
+    moved = dict(person["body"].arrays)
+    moved["root_translation"] = np.array([9.0, 0.0, 4.2], np.float32)
+    away = dataclasses.replace(person["body"], arrays=moved)
+    with pytest.raises(UserError, match="outside the photo"):
+        body_maps.run({"body_fit": away, "matte": person["cutout"]}, BodyMapsParams(), Context())
+
+
+# -- layers -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pose", ["standing", "walking"])
+def test_layers_keep_the_body_where_the_matte_is_the_body(pose: str) -> None:
+    _, maps, result, _ = made(pose)
+    a, mask = result.arrays, result.arrays["mask"]
+    both = mask & (maps.arrays["full_front"] > 0)
+    for side in ("front", "back"):
+        error = np.abs(a[side] - maps.arrays[f"full_{side}"])[both]
+        assert error.mean() < 0.006 and np.quantile(error, 0.95) < 0.02
+    assert (a["back"] >= a["front"])[mask].all() and (a["front"][mask] > 1.0).all()
+    assert np.isfinite(a["front"]).all() and (a["front"][~mask] == 0).all()
+
+
+def test_loose_clothes_are_carried_out_closed_at_the_rim_and_thicker() -> None:
+    import cv2
+
+    person, maps, tight, _ = made()
+    rgba = person["cutout"].rgba.copy()
+    grown = cv2.dilate((rgba[..., 3] > 0.5).astype(np.uint8), np.ones((15, 15), np.uint8))
+    rgba = np.dstack([np.full_like(rgba[..., :3], 0.5), grown.astype(np.float32)])
+    inputs = {"body_fit": person["body"], "matte": Cutout(rgba), "body_maps": maps, "keypoints": no_keypoints()}
+    a = layers.run(inputs, LayersParams(), Context()).arrays
+    assert (a["mask"] == (grown > 0)).mean() > 0.999
+    half = (a["back"] - a["front"]) / 2
+    assert (half[a["mask"]] >= 0).all()
+    inside = depth_inside(a["mask"])
+    rim, core = a["mask"] & (inside < 1.0), tight.arrays["mask"] & (inside > 12)
+    assert np.median(half[rim]) < 0.4 * np.median(half[core])
+    thicker = (a["back"] - a["front"] - tight.arrays["back"] + tight.arrays["front"])[core]
+    assert np.median(thicker) > 0.01
+    # Nothing tears: neighbours beyond the body differ by less than the rim's own slope.
+    outside = a["mask"] & ~tight.arrays["mask"] & (inside > 3)
+    assert np.abs(np.diff(a["front"], axis=1))[outside[:, 1:] & outside[:, :-1]].max() < 0.2
+
+
+def test_back_of_the_head_is_hair_and_the_rest_is_mirrored() -> None:
+    person, _, result, _ = made()
+    a = result.arrays
+    head = part_labels(a["part_names"], "face", "head", "scalp")
+    face = np.isin(a["front_part"], part_labels(a["part_names"], "face")) & np.isin(a["back_part"], head)
+    skin, hair = np.array(COLOURS["face"]), np.array(COLOURS["scalp"])
+    back = a["back_rgb"][face]
+    nearer_hair = np.linalg.norm(back - hair, axis=1) < np.linalg.norm(back - skin, axis=1)
+    assert nearer_hair.mean() > 0.9 and a["back_made"][face].mean() > 0.9
+    cloth = np.isin(a["front_part"], part_labels(a["part_names"], "torso", "thigh", "shin")) & ~a["back_made"]
+    assert cloth.sum() > 0.7 * np.isin(a["front_part"], part_labels(a["part_names"], "torso", "thigh", "shin")).sum()
+    np.testing.assert_allclose(a["back_rgb"][cloth], a["front_rgb"][cloth], atol=0.12)
+
+
+def test_seen_from_behind_the_made_face_is_plain_skin() -> None:
+    _, _, result, _ = made("standing", 180.0)
+    a = result.arrays
+    face = np.isin(a["back_part"], part_labels(a["part_names"], "face")) & (depth_inside(a["mask"]) > 3)
+    assert face.sum() > 50
+    colour = a["back_rgb"][face]
+    # Neither the hair that the front shows, nor eyes and a mouth: one even skin colour.
+    nearer_hair = [np.linalg.norm(colour - np.array(COLOURS[name]) * 0.8, axis=1) for name in ("face", "scalp")]
+    assert (nearer_hair[0] < nearer_hair[1]).mean() > 0.8
+    lower = np.indices(face.shape)[0][face] > np.median(np.indices(face.shape)[0][face])
+    assert colour[lower].std(0).max() < 0.04
+
+
+def anchor_scene(trusted: bool, shown_shift: int) -> np.ndarray:
+    """Front depth of a torso with a fitted arm 30 cm before it; in the photo the arm is `shown_shift` px aside."""
+    names = np.array(["torso", "forearm_left", "hand_left", "forearm_right", "hand_right"])
+    shape = (80, 80)
+    torso = np.zeros(shape, bool)
+    torso[5:75, 15:65] = True
+    arm = np.zeros(shape, bool)
+    arm[30:46, 24:56] = True
+    maps: dict[str, np.ndarray] = {"part_names": names}
+    for name, has_arm in (("full", arm), ("armless", np.zeros(shape, bool))):
+        maps[f"{name}_front"] = np.where(torso, np.where(has_arm, 2.7, 3.0), 0).astype(np.float32)
+        maps[f"{name}_back"] = np.where(torso, 3.2, 0).astype(np.float32)
+        maps[f"{name}_exit"] = np.where(has_arm, 2.78, maps[f"{name}_back"]).astype(np.float32)
+        maps[f"{name}_entry"] = np.where(torso, 3.0, 0).astype(np.float32)
+        maps[f"{name}_front_part"] = np.where(torso, np.where(has_arm, 1, 0), 255).astype(np.uint8)
+        maps[f"{name}_back_part"] = np.where(torso, 0, 255).astype(np.uint8)
+    rgb = np.where(np.roll(arm, shown_shift, 0)[..., None], [0.8, 0.6, 0.5], [0.1, 0.2, 0.6]).astype(np.float32)
+    anchor = choose_anchor(maps, rgb, torso, 0.06, 4, {"left": trusted, "right": trusted})
+    return np.where(anchor.known[0], anchor.depth[0], np.nan)
+
+
+def test_an_arm_that_misses_makes_no_shelf() -> None:
+    dropped = anchor_scene(trusted=False, shown_shift=0)
+    assert np.nanmin(dropped) == pytest.approx(3.0)
+    right = anchor_scene(trusted=True, shown_shift=0)
+    assert (right[34:42, 28:52] == np.float32(2.7)).all() and (right[50:70, 20:60] == np.float32(3.0)).all()
+    # Three pixels too high: the strip of shirt that the fitted arm covers stays on the torso.
+    moved = anchor_scene(trusted=True, shown_shift=3)
+    assert (moved[30:32, 28:52] == np.float32(3.0)).all() and (moved[36:42, 28:52] == np.float32(2.7)).all()
+
+
+# -- splats -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pose", ["standing", "arm_up", "walking"])
+def test_novel_views_come_near_the_truth(pose: str) -> None:
+    person, _, _, cloud = made(pose)
+    camera, centre = person["body"].camera, pivot(person["body"])
+    scores, overlaps = [], []
+    for azimuth in range(0, 360, 30):
+        turned = camera.orbited(azimuth, None, centre)
+        truth, found = view(person, turned), picture(cloud, turned)
+        scores.append(-10 * np.log10(np.mean((on_white(truth) - on_white(found)) ** 2)))
+        a, b = truth[..., 3] > 0.5, found[..., 3] > 0.5
+        overlaps.append((a & b).sum() / (a | b).sum())
+        holes = (truth[..., 3] > 0.99) & (found[..., 3] < 0.5)
+        assert holes.sum() < 0.02 * a.sum()
+    assert np.mean(scores) > 23.0 and min(scores) > 21.0
+    assert np.mean(overlaps) > 0.88
+
+
+def test_front_is_the_photo() -> None:
+    person, _, _, cloud = made()
+    found, truth = picture(cloud, person["body"].camera), person["cutout"].rgba
+    solid = truth[..., 3] > 0.95
+    assert -10 * np.log10(np.mean((found[..., :3] - truth[..., :3])[solid] ** 2)) > 30.0
+    plain = splats.function(
+        made()[2], person["body"], made()[1], person["cutout"], params=SplatsParams(refine=0), ctx=Context()
+    )
+    unrefined = picture(plain, person["body"].camera)
+    error = [np.mean((p[..., :3] - truth[..., :3])[solid] ** 2) for p in (found, unrefined)]
+    assert error[0] < error[1]
+
+
+@pytest.mark.parametrize("pose", ["standing", "arm_in_front"])
+def test_every_splat_is_inside_the_hull_sound_and_labelled(pose: str) -> None:
+    person, _, result, cloud = made(pose)
+    assert 20000 < len(cloud) < 90000
+    assert inside_hull(cloud.means, result.camera, result.arrays["mask"]).all()
+    for name in ("means", "scales", "quats", "opacities", "colours"):
+        assert np.isfinite(getattr(cloud, name)).all()
+    assert (cloud.scales > 0).all() and cloud.scales.max() < 0.15
+    np.testing.assert_allclose(np.linalg.norm(cloud.quats, axis=1), 1, atol=1e-4)
+    assert (cloud.opacities > 0).all() and (cloud.opacities < 1).all()
+    present = {ORIGIN_NAMES[i] for i in np.unique(cloud.origin)}
+    assert present == {"front", "back", "wall", "body"}
+    # What is called seen lies on the surface that the photo's camera really sees.
+    pixels, depth = result.camera.project(cloud.means)
+    at = pixels[:, 1].astype(int), pixels[:, 0].astype(int)
+    first = made(pose)[1].arrays["full_front"][at]
+    seen = cloud.seen == SEEN
+    assert (cloud.origin[seen] == ORIGIN_NAMES.index("front")).all() and seen.sum() > 8000
+    known = seen & (first > 0)
+    assert (np.abs(depth - first)[known] < 0.03).mean() > 0.97
+    behind = (depth > first + 0.06) & (first > 0)
+    assert (cloud.seen[behind] == GENERATED).mean() > 0.99
+
+
+def test_no_walls_means_holes_from_the_side_and_no_hidden_parts_fewer_splats() -> None:
+    person, maps, result, cloud = made("walking")
+    side = person["body"].camera.orbited(90, None, pivot(person["body"]))
+    bare = splats.function(
+        result, person["body"], maps, person["cutout"], params=SplatsParams(walls=False, hidden=False), ctx=Context()
+    )
+    truth = view(person, side)[..., 3] > 0.99
+    with_walls, without = (picture(c, side)[..., 3][truth] > 0.5 for c in (cloud, bare))
+    assert with_walls.mean() > without.mean() + 0.01 and len(bare) < len(cloud)
+
+
+def test_same_input_gives_the_same_bytes() -> None:
+    person, maps, result, cloud = made()
+    inputs = {"body_fit": person["body"], "matte": person["cutout"], "keypoints": no_keypoints(), "body_maps": maps}
+    again = layers.run(inputs, LayersParams(), Context())
+    for name, array in result.arrays.items():
+        assert array.tobytes() == again.arrays[name].tobytes(), name
+    repeated = splats.run({**inputs, "layers": again}, SplatsParams(), Context())
+    assert all(getattr(cloud, f.name).tobytes() == getattr(repeated, f.name).tobytes()
+               for f in dataclasses.fields(cloud))  # fmt: skip
+
+
+def test_count_is_a_knob() -> None:
+    person, maps, result, _ = made()
+    few = splats.function(result, person["body"], maps, person["cutout"], params=SplatsParams(count=8000), ctx=Context())
+    assert 4000 < len(few) < 12000
+
+
+def test_turntable_goes_once_around() -> None:
+    person, _, _, cloud = made()
+    heard = []
+    views = turntable.run(
+        {"splats": cloud, "body_fit": person["body"]},
+        TurntableParams(frames=4, size=192),
+        Context(listen=heard.append),
+    )
+    assert views.images.shape == (4, 192, 192, 4) and views.labels == ("azimuth 0", "azimuth 90", "azimuth 180", "azimuth 270")
+    assert len(heard) == 4 and all(e.image is not None for e in heard)
+    truth = view(person, person["body"].camera.square(192))
+    assert np.abs(on_white(views.images[0]) - on_white(truth)).mean() < 0.03
+    # Narrower from the side, the same height all around.
+    widths = [(v[..., 3] > 0.5).any(0).sum() for v in views.images]
+    heights = [(v[..., 3] > 0.5).any(1).sum() for v in views.images]
+    assert widths[1] < 0.6 * widths[0] and max(heights) - min(heights) < 20
