@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     page.add_argument("--port", type=int, default=7860)
     page.add_argument("--runs", type=Path, default=None, metavar="DIR", help="the store (default: HUMANSCOPE_HOME)")
     page.add_argument("--offline", action="store_true", help="never ask another host for anything")
-    page.add_argument("--root-path", default="", metavar="P", help="prefix when behind a proxy, for example /humanscope")
+    page.add_argument("--root-path", default="", metavar="P", help="prefix behind a proxy, for example /humanscope")
     page.set_defaults(handler=serve)
     return parser
 

@@ -35,7 +35,9 @@ PROJECTION = (body_maps, layers, splats)
 AZIMUTHS = (0, 45, 90, 135, 180, 225, 270, 315)
 
 
-def make(path: Path, keep: Path | None, settings: dict[str, dict[str, Any]]) -> tuple[dict[str, Record], dict[str, float]]:
+def make(
+    path: Path, keep: Path | None, settings: dict[str, dict[str, Any]]
+) -> tuple[dict[str, Record], dict[str, float]]:
     """All records of one photo up to the splats, by input name, and the CPU seconds of each step that ran."""
     records: dict[str, Record] = {"upload": read_upload(path)}
     seconds: dict[str, float] = {}

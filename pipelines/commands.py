@@ -44,14 +44,18 @@ def add_commands(commands: Any) -> None:
     render.add_argument("run", metavar="RUN")
     render.add_argument("--what", choices=("splats", "mesh", "body"), default="splats")
     render.add_argument("--view", choices=("photo",), help="the photo's own view, in the photo's proportions")
-    render.add_argument("--azimuth", type=float, default=0.0, help="degrees; 0 the photo's view, 90 from the person's left")
-    render.add_argument("--elevation", type=float, default=None, help="degrees above the horizon; default: the photo's pitch")
+    render.add_argument("--azimuth", type=float, default=0.0, help="degrees; 0 the photo's, 90 from the person's left")
+    render.add_argument(
+        "--elevation", type=float, default=None, help="degrees above the horizon; default: as the photo"
+    )
     render.add_argument("--size", type=int, default=512, help="pixels of the longer side")
     render.add_argument("--out", type=Path, required=True, metavar="FILE.png")
     render.set_defaults(handler=render_command)
     export = commands.add_parser("export", help="a finished run as a file")
     export.add_argument("run", metavar="RUN")
-    export.add_argument("--format", required=True, metavar="FORMAT", help="ply splat spz glb obj npz viser html mp4 webp preview zip")
+    export.add_argument(
+        "--format", required=True, metavar="NAME", help="ply splat spz glb obj npz viser html mp4 webp preview zip"
+    )
     export.add_argument("--out", type=Path, required=True, metavar="FILE")
     export.set_defaults(handler=export_command)
     inspect = commands.add_parser("inspect", help="steps, states, seconds, memory, keys, warnings of a run")
@@ -65,7 +69,9 @@ def add_commands(commands: Any) -> None:
     doctor.set_defaults(handler=doctor_command)
     for parser in (run, render, export, inspect, weights, doctor):
         parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
-        parser.add_argument("--runs", type=Path, default=None, metavar="DIR", help="the store (default: HUMANSCOPE_HOME)")
+        parser.add_argument(
+            "--runs", type=Path, default=None, metavar="DIR", help="the store (default: HUMANSCOPE_HOME)"
+        )
 
 
 def _knob_help() -> str:
@@ -164,7 +170,11 @@ def _prepare(arguments: argparse.Namespace) -> tuple[Run, Any, Store]:
         recipe.step(arguments.until)
     for pair in arguments.replace:
         _split_replacement(pair, recipe)
-    options = {"device": choose_device(arguments.device), "weights": parse_choices(arguments.weights)}
+    used = {role for step in recipe.steps for role in step.weights}
+    options: dict[str, Any] = {
+        "device": choose_device(arguments.device),
+        "weights": parse_choices(arguments.weights, used),
+    }
     upload: Upload | None = read_upload(arguments.photo) if arguments.photo else None
     if upload is not None:
         _check_photo(upload, recipe, settings)

@@ -37,7 +37,11 @@ def examine(root: Path) -> list[dict[str, str]]:
         except UserError as error:
             findings.append({"name": role, "state": "missing" if known.shipped else "optional", "text": str(error)})
     findings.append(_store(root))
-    gpu = "nvidia-smi answers; use --device cuda" if shutil.which("nvidia-smi") else "no GPU found; everything runs on the CPU"
+    gpu = (
+        "nvidia-smi answers; use --device cuda"
+        if shutil.which("nvidia-smi")
+        else "no GPU found; everything runs on the CPU"
+    )
     findings.append({"name": "device", "state": "optional" if not shutil.which("nvidia-smi") else "ok", "text": gpu})
     findings.append({"name": "cores", "state": "ok", "text": f"{os.cpu_count()} ({platform.machine()})"})
     return findings

@@ -22,6 +22,7 @@ class KeypointsParams:
 def keypoints(photo: Photo, person: Person, matte: Cutout, params: KeypointsParams, ctx: Context) -> Keypoints:
     """Body, hands and face landmarks of the person; drag any of them to correct it."""
     from pipelines.landmarks.face import read_face
+    from pipelines.landmarks.graph import networks_from
     from pipelines.landmarks.hands import read_hands
     from pipelines.landmarks.pose import PoseReading, Square
 
@@ -34,19 +35,24 @@ def keypoints(photo: Photo, person: Person, matte: Cutout, params: KeypointsPara
     found: dict[str, Any] = {}
     if params.hands:
         ctx.progress(0.1, "looking at the hands")
-        for side, hand in read_hands(rgb, pose).items():
+        with networks_from(ctx.weight_file("landmarks")):
+            hands = read_hands(rgb, pose)
+        for side, hand in hands.items():
             if hand is not None:
                 found[f"{side}_hand"] = np.asarray(hand.landmarks[:, :2], np.float32)
                 found[f"{side}_hand_world"] = np.asarray(hand.world, np.float32)
     if params.face:
         ctx.progress(0.6, "looking at the face")
-        face = read_face(rgb, pose)
+        with networks_from(ctx.weight_file("landmarks")):
+            face = read_face(rgb, pose)
         if face is not None:
             found["face"] = np.asarray(face.landmarks, np.float32)
     body = np.concatenate([person.landmarks[:, :2], person.landmarks[:, 3:5]], 1).astype(np.float32)
     weak = int((body[[11, 12, 23, 24, 25, 26, 27, 28], 2] < 0.3).sum())
     if weak >= 3:
-        ctx.warn(f"{weak} of the 8 large joints are hidden or unsure; look at the body and move the points if it is wrong.")
+        ctx.warn(
+            f"{weak} of the 8 large joints are hidden or unsure; look at the body and move the points if it is wrong."
+        )
     return Keypoints(body, person.world, np.zeros(33, bool), network=person.network, **found)
 
 

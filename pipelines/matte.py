@@ -103,7 +103,7 @@ def guided_filter(guide: Floats, mask: Floats, radius: int, epsilon: float) -> F
     import cv2
 
     def mean(image: Floats) -> Floats:
-        return cv2.blur(image, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
+        return np.asarray(cv2.blur(image, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT), np.float32)
 
     colour_mean, mask_mean = mean(guide), mean(mask)
     cross = mean(guide * mask[..., None]) - colour_mean * mask_mean[..., None]
@@ -142,7 +142,9 @@ def keep_person(alpha: Floats, person: Person) -> Floats:
     for label in range(1, count):
         left, top, w, h, area = stats[label]
         far = np.hypot(left + w / 2 - person.square[0], top + h / 2 - person.square[1]) > reach
-        keep[label] = label == main or (area > 0.02 * stats[main, cv2.CC_STAT_AREA] and not far and len(person.boxes) == 1)
+        keep[label] = label == main or (
+            area > 0.02 * stats[main, cv2.CC_STAT_AREA] and not far and len(person.boxes) == 1
+        )
     # Soft pixels belong to the nearest kept part.
     solid = keep[labels]
     near = cv2.dilate(solid.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
@@ -174,7 +176,7 @@ def foreground(rgb: Floats, alpha: Floats, own_alpha: bool) -> Floats:
     for size in (45, 5):
 
         def blur(image: Floats, size: int = size) -> Floats:
-            return cv2.blur(image, (size, size)).reshape(image.shape)
+            return np.asarray(cv2.blur(image, (size, size)), np.float32).reshape(image.shape)
 
         weight, rest = blur(a), blur(1 - a)
         front = blur(estimate * a) / (weight + 1e-5)
@@ -200,7 +202,6 @@ def describe(alpha: Floats, source: str) -> dict[str, Any]:
     """What the page and run.json say of a cut-out: source, share of the picture, box, borders it touches."""
     solid = alpha > 0.5
     left, top, right, bottom = (int(v) for v in box_of(solid))
-    height, width = alpha.shape
     edges = {"top": solid[0], "bottom": solid[-1], "left": solid[:, 0], "right": solid[:, -1]}
     touching = [name for name, row in edges.items() if row.sum() > 0.01 * max(right - left, bottom - top)]
     return {

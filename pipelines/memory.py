@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
 from pathlib import Path
@@ -18,13 +19,14 @@ class PeakMemory:
     peak_mb: float = 0.0
 
     def __enter__(self) -> PeakMemory:
-        try:
+        # Not Linux, or not allowed: the whole process's mark is still an upper bound.
+        with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")
-        except OSError:
-            pass  # Not Linux, or not allowed: the whole process's mark is still an upper bound.
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.peak_mb = _high_water_mb()
 
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from pipelines.records import Person, Photo
 from pipelines.step import Context, UserError, knob, step
-from pipelines.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -21,11 +20,13 @@ class PersonParams:
 @step("person", version=1, title="Person", weights=["landmarks"])
 def person(photo: Photo, params: PersonParams, ctx: Context) -> Person:
     """The largest person in the photo (or the one you choose), with 33 landmarks and a coarse mask."""
+    from pipelines.landmarks.graph import networks_from
     from pipelines.landmarks.pose import Square, find_people, read_pose
 
     rgb = visible(photo)
     ctx.progress(0.05, "looking for people")
-    people = find_people(rgb)
+    with networks_from(ctx.weight_file("landmarks")):
+        people = find_people(rgb)
     squares = [p.square for p in people]
     boxes = [np.asarray(p.box, np.float32) for p in people]
     scores = [float(p.score) for p in people]
@@ -46,7 +47,8 @@ def person(photo: Photo, params: PersonParams, ctx: Context) -> Person:
         taken = "the largest" if params.which == 0 else f"number {params.which}"
         ctx.warn(f"{len(squares)} people are in the picture; {taken} was taken. Choose another with person.which.")
     ctx.progress(0.3, "reading the pose")
-    reading = read_pose(rgb, squares[params.which], passes=params.passes)
+    with networks_from(ctx.weight_file("landmarks")):
+        reading = read_pose(rgb, squares[params.which], passes=params.passes)
     if float(reading.score) < 0.5 and scores[params.which] == 0.0:
         raise UserError("Nobody was found in this cut-out; use one that shows a person from head to feet.")
     square = reading.square
@@ -55,7 +57,7 @@ def person(photo: Photo, params: PersonParams, ctx: Context) -> Person:
         np.array([square.x, square.y, square.side, square.rotation], np.float32),
         np.concatenate([reading.landmarks, reading.visibility[:, None], reading.presence[:, None]], 1).astype(np.float32),
         reading.world.astype(np.float32), reading.mask.astype(np.float32), reading.mask_from_photo.astype(np.float32),
-        f"blazepose-heavy {Weights().fingerprint('landmarks')}",
+        "BlazePose GHUM 3D heavy",
     )  # fmt: skip
 
 

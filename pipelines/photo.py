@@ -44,7 +44,9 @@ def read_upload(path: Path) -> Upload:
     if path.is_dir():
         raise UserError(f"'{path}' is a folder; give one photo.")
     if path.stat().st_size > MEGABYTES * 2**20:
-        raise UserError(f"'{path.name}' has {path.stat().st_size / 2**20:.0f} MB; photos up to {MEGABYTES} MB are read.")
+        raise UserError(
+            f"'{path.name}' has {path.stat().st_size / 2**20:.0f} MB; photos up to {MEGABYTES} MB are read."
+        )
     try:
         return Upload(path.read_bytes(), path.name)
     except PermissionError:
@@ -70,7 +72,9 @@ def decode(data: bytes, longest_side: int) -> tuple[NDArray[np.float32], NDArray
     turned = rotated.size != image.size or rotated is not image
     pixels, alpha = _to_srgb(rotated)
     if alpha is not None and not (alpha > 0.02).any():
-        raise UserError("The picture is fully transparent, so nobody is in it; give a photo or a cut-out with a person.")
+        raise UserError(
+            "The picture is fully transparent, so nobody is in it; give a photo or a cut-out with a person."
+        )
     pixels, alpha = _reduce(pixels, alpha, longest_side)
     if alpha is not None and (alpha > 0.98).all():
         alpha = None
@@ -93,12 +97,14 @@ def _open(data: bytes) -> Image.Image:
     except Image.DecompressionBombError:
         raise UserError(f"The picture has far more than {MEGAPIXELS} megapixels; reduce it and try again.") from None
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError):
-        if b"IHDR\0\0\0\0" in data[:40] or b"\0\0\0\0" in data[20:24] and data[:4] == b"\x89PNG":
+        if b"IHDR\0\0\0\0" in data[:40] or (b"\0\0\0\0" in data[20:24] and data[:4] == b"\x89PNG"):
             raise UserError(f"The picture has no pixels (0 wide or 0 high); {SAVE_AS}.") from None
         known = data[:2] in (b"\xff\xd8", b"BM") or data[:4] in (b"\x89PNG", b"RIFF", b"GIF8")
         if known:
             raise UserError("The picture is damaged or incomplete; get a complete copy of it.") from None
-        raise UserError(f"The file is not a picture that can be read (JPEG, PNG, WebP, BMP, TIFF); {SAVE_AS}.") from None
+        raise UserError(
+            f"The file is not a picture that can be read (JPEG, PNG, WebP, BMP, TIFF); {SAVE_AS}."
+        ) from None
     width, height = image.size
     if width == 0 or height == 0:
         raise UserError(f"The picture has no pixels (0 wide or 0 high); {SAVE_AS}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pipelines.step import Step, UserError
 
@@ -12,6 +13,7 @@ class Recipe:
     """name: the system's name. preset: which weights it runs on ('none' when it needs no network of ours).
 
     Each step's inputs are named after the steps that make them ('.' written as '_'); `photo` takes the upload.
+    warm: {step: {knob: value}} of a small run that loads and compiles everything a full one needs; None for no such run.
     """
 
     name: str
@@ -19,6 +21,7 @@ class Recipe:
     summary: str
     preset: str
     steps: tuple[Step, ...]
+    warm: dict[str, dict[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         made: dict[str, Step] = {}

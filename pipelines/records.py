@@ -195,7 +195,8 @@ class Person(Record):
     @classmethod
     def load(cls, folder: Path) -> Person:
         a = read_arrays(folder / "person.npz")
-        return cls(**{**a, "chosen": int(a["chosen"]), "network": str(a["network"])})
+        values: dict[str, Any] = {**a, "chosen": int(a["chosen"]), "network": str(a["network"])}
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -498,7 +499,10 @@ class Mesh(Record):
 
 @dataclass(frozen=True)
 class ViewSet(Record):
-    """Pictures of one thing from several cameras. images: (M, H, W, 4) 0..1 straight alpha. cameras: M of them, display frame. labels: M texts, for example 'azimuth 90'."""
+    """Pictures of one thing from several cameras.
+
+    images: (M, H, W, 4) 0..1 straight alpha. cameras: M of them, display frame. labels: M texts, like 'azimuth 90'.
+    """
 
     kind: ClassVar[str] = "views"
     images: Floats

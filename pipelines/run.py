@@ -101,7 +101,9 @@ class Run:
         """Read a run folder; UserError when it is none."""
         path = Path(folder) / "run.json"
         if not path.is_file():
-            raise UserError(f"'{folder}' is not a run: it has no run.json. Make one with 'python app.py run PHOTO --out DIR'.")
+            raise UserError(
+                f"'{folder}' is not a run: it has no run.json. Make one with 'python app.py run PHOTO --out DIR'."
+            )
         data = read_json(path)
         if data.get("schema") != SCHEMA:
             raise UserError(f"'{path}' came with schema '{data.get('schema')}'; this version reads '{SCHEMA}'.")
@@ -116,7 +118,9 @@ class Run:
             return load_record(own)
         content = self.step(step).content
         if content is None or store is None:
-            raise UserError(f"The run in '{self.folder}' has no result for '{step}' yet (it is {self.step(step).state}).")
+            raise UserError(
+                f"The run in '{self.folder}' has no result for '{step}' yet (it is {self.step(step).state})."
+            )
         return store.load(content)
 
 
@@ -179,7 +183,12 @@ def import_records(base: Run, store: Store, hold: Hold) -> None:
     for state in base.steps:
         own = base.folder / "steps" / state.name
         if state.key and state.finished and (own / "kind.txt").exists() and store.lookup(state.key, hold) is None:
-            facts = {"step": state.name, "seconds": state.seconds, "peak_rss_mb": state.peak_rss_mb, "warnings": []}
+            facts: dict[str, Any] = {
+                "step": state.name,
+                "seconds": state.seconds,
+                "peak_rss_mb": state.peak_rss_mb,
+                "warnings": [],
+            }
             store.put(state.key, load_record(own), facts, hold)
 
 

@@ -65,10 +65,14 @@ class Knob:
                 parsed = str(value)
         except (KeyError, ValueError):
             raise UserError(f"{where} came as '{value}'; it needs {self.wanted()}.") from None
-        outside = isinstance(parsed, (int, float)) and not isinstance(parsed, bool) and (
-            not np.isfinite(parsed)
-            or (self.low is not None and parsed < self.low)
-            or (self.high is not None and parsed > self.high)
+        outside = (
+            isinstance(parsed, (int, float))
+            and not isinstance(parsed, bool)
+            and (
+                not np.isfinite(parsed)
+                or (self.low is not None and parsed < self.low)
+                or (self.high is not None and parsed > self.high)
+            )
         )
         if outside or (self.choices and parsed not in self.choices):
             raise UserError(f"{where} came as '{value}'; it needs {self.wanted()}.")
@@ -174,18 +178,14 @@ class Step:
     def knobs(self) -> tuple[Knob, ...]:
         """The parameters in declared order."""
         types = typing.get_type_hints(self.params)
-        return tuple(
-            Knob(f.name, types[f.name], f.default, **f.metadata) for f in dataclasses.fields(self.params)
-        )
+        return tuple(Knob(f.name, types[f.name], f.default, **f.metadata) for f in dataclasses.fields(self.params))
 
     def make_params(self, values: dict[str, Any]) -> Any:
         """{'name': text or value} -> the params dataclass; UserError on an unknown name or a bad value."""
         known = {k.name: k for k in self.knobs}
         for name in values:
             if name not in known:
-                raise UserError(
-                    f"'{self.name}' has no parameter '{name}'; it has {', '.join(known) or 'none'}."
-                )
+                raise UserError(f"'{self.name}' has no parameter '{name}'; it has {', '.join(known) or 'none'}.")
         return self.params(**{n: known[n].parse(v, f"{self.name}.{n}") for n, v in values.items()})
 
     def check_inputs(self, inputs: dict[str, Record]) -> None:

@@ -94,7 +94,7 @@ class Hold:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True)
-        self._lock = open(folder / "lock", "w")
+        self._lock = open(folder / "lock", "w")  # noqa: SIM115 - held until close
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def add(self, content: str) -> None:

@@ -24,9 +24,3 @@ def find_system(name: str) -> Recipe:
     recipe = importlib.import_module(SYSTEMS[name]).RECIPE
     assert isinstance(recipe, Recipe)
     return recipe
-
-
-def warm_system(name: str) -> None:
-    """Import everything the steps of a system need and compile its kernels, by walking a tiny case through them."""
-    for module in getattr(importlib.import_module(SYSTEMS[name]), "WARM", ()):
-        importlib.import_module(module)

@@ -26,6 +26,7 @@ class WeightFile:
     licence: str
     source: str
     how_to_get: str
+    replaceable: bool = True
 
 
 KNOWN: dict[str, WeightFile] = {
@@ -39,12 +40,12 @@ KNOWN: dict[str, WeightFile] = {
         WeightFile(
             "body", "Anny body model, exported", "body/anny.npz", (".npz",), "Apache-2.0 (code), CC0 (data)",
             "Anny (NAVER) on MakeHuman data, exported by training/export_anny.py",
-            "It is part of the repository; get a complete copy of it.",
+            "It is part of the repository; get a complete copy of it.", replaceable=False,
         ),
         WeightFile(
             "smplx", "SMPL-X body model (optional)", "", (".npz",), "SMPL-X licence (non-commercial; register)",
             "smpl-x.is.tue.mpg.de",
-            "Register at smpl-x.is.tue.mpg.de, download SMPLX_NEUTRAL.npz and give it as --weights smplx=PATH.",
+            "Register at smpl-x.is.tue.mpg.de and download SMPLX_NEUTRAL.npz; no system of this version needs it.",
         ),
     )
 }  # fmt: skip
@@ -92,14 +93,21 @@ def find_role(role: str) -> WeightFile:
     return KNOWN[role]
 
 
-def parse_choices(pairs: list[str]) -> dict[str, str]:
-    """['role=path', ...] from the command line -> {role: path}; everything checked."""
+def parse_choices(pairs: list[str], used: set[str]) -> dict[str, str]:
+    """['role=path', ...] from the command line -> {role: path}; everything checked. used: roles of the run's steps."""
     chosen = {}
     for pair in pairs:
         role, equals, path = pair.partition("=")
         if not equals or not path:
             raise UserError(f"--weights came with '{pair}'; it needs ROLE=PATH.")
-        find_role(role)
+        known = find_role(role)
+        if not known.replaceable:
+            raise UserError(
+                f"--weights {role} came, but the program has one {role} model only; "
+                "a body fitted elsewhere comes in with --replace body.fit=body.npz."
+            )
+        if role not in used:
+            raise UserError(f"--weights {role} came, but no step of this system uses it; leave it out.")
         chosen[role] = path
         Weights(chosen).path(role)
     return chosen
@@ -111,7 +119,9 @@ def check_file(path: Path, role: str) -> str:
     if role == "landmarks":
         missing = [n for n in ("pose_detection", "pose_landmark_heavy") if not list(path.glob(f"{n}*.safetensors"))]
         if not path.is_dir() or missing:
-            raise UserError(f"'{path}' came for '{role}'; it needs a folder with {', '.join(missing) or 'the networks'}.")
+            raise UserError(
+                f"'{path}' came for '{role}'; it needs a folder with {', '.join(missing) or 'the networks'}."
+            )
         return f"'{path.name}' holds the landmark networks."
     if path.suffix not in known.suffixes:
         raise UserError(f"'{path.name}' came for '{role}'; it needs a {' or '.join(known.suffixes)} file.")
@@ -124,7 +134,9 @@ def check_file(path: Path, role: str) -> str:
     if role == "body":
         wanted = names & wanted or wanted
     if wanted - names:
-        raise UserError(f"'{path.name}' came for '{role}' and lacks {', '.join(sorted(wanted - names))}; get the official file.")
+        raise UserError(
+            f"'{path.name}' came for '{role}' and lacks {', '.join(sorted(wanted - names))}; get the official file."
+        )
     return f"'{path.name}' fits '{role}' ({len(names)} arrays)."
 
 

@@ -13,8 +13,10 @@ import multiprocessing
 import os
 import queue
 import signal
+import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -24,11 +26,13 @@ import numpy as np
 from PIL import Image
 
 from pipelines.records import Upload, to_bytes
-from pipelines.run import Executor, Run
+from pipelines.run import Executor, Run, create_run
 from pipelines.step import Cancelled, Event, UserError
 from pipelines.store import Store
+from pipelines.systems import find_system
 
 PREVIEW_PIXELS = 360
+EXAMPLES = Path(__file__).resolve().parent.parent / "assets" / "examples"
 
 
 class EventLog:
@@ -120,7 +124,7 @@ def _main(root: str, limit_bytes: int, jobs: multiprocessing.Queue[Job | None], 
     os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", "4294967296")
     store = Store(Path(root), limit_bytes)
     threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
-    warm(system)
+    warm(system, lambda: not jobs.empty())
     while (job := jobs.get()) is not None:
         work_on(job, store)
 
@@ -131,11 +135,17 @@ def _leave_with_parent(parent: int) -> None:
     os._exit(0)
 
 
-def warm(system: str) -> None:
-    """Import what the steps need, so that the first visitor does not wait for it."""
-    from pipelines.systems import warm_system
-
-    warm_system(system)
+def warm(system: str, wanted: Callable[[], bool]) -> None:
+    """Run the system once on a small example, in a store that is thrown away, so that the first visitor does not wait
+    for imports, networks and compilers. Ends early when `wanted()`; what failed here fails again, and is said, in a
+    visitor's run."""
+    recipe, example = find_system(system), min(EXAMPLES.glob("*.jpg"), default=None)
+    if recipe.warm is None or example is None:
+        return
+    with tempfile.TemporaryDirectory(prefix="humanscope-warm-") as scratch, contextlib.suppress(Exception):
+        upload = Upload(example.read_bytes(), example.name)
+        run = create_run(Path(scratch) / "run", upload, system, settings=recipe.warm)
+        Executor(run, Store(Path(scratch) / "store"), upload, is_cancelled=wanted).execute()
 
 
 class Worker:

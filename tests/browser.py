@@ -40,6 +40,23 @@ SERVE = (
     "serve('127.0.0.1', int(sys.argv[1]), Path(sys.argv[2]), True, sys.argv[3], sys.argv[4])"
 )
 
+PREPARE = """
+import os, sys
+from pathlib import Path
+from pipelines.output import OutFolder, deliver
+from pipelines.records import Upload
+from pipelines.run import Executor, create_run
+from pipelines.store import Store
+out, work = Path(sys.argv[1]), Path(sys.argv[2])
+data = Path(sys.argv[3]).read_bytes()
+store = Store(work / "store")
+run = create_run(work / "run", Upload(data, "box.png"), "show")
+Executor(run, store, Upload(data, "box.png")).execute()
+folder = OutFolder(out)
+deliver(run, store, folder)
+folder.finish()
+"""
+
 
 class Server:
     """One running server. `url` ends in a slash; `store` is its folder."""
@@ -106,6 +123,16 @@ def step_states(folder: Path) -> dict[str, str]:
 def read_events(folder: Path) -> list[dict[str, Any]]:
     """The run's event log."""
     return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+
+
+def prepare_runs(home: Path) -> Path:
+    """A folder of prepared runs with `box_person` in it, as `run --out` writes it."""
+    (home / "photo.png").write_bytes(photo_bytes(200))
+    words = [sys.executable, "-c", PREPARE, str(home / "runs" / "box_person"), str(home), str(home / "photo.png")]
+    settings = {**os.environ, "HUMANSCOPE_SYSTEMS": SYSTEMS}
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, env=settings)
+    assert done.returncode == 0, done.stderr
+    return home / "runs"
 
 
 def chromium_path() -> str:
@@ -184,7 +211,9 @@ class Visitor:
         self.hosts: set[str] = set()
         self.errors: list[str] = []
         self.sockets: list[str] = []
-        self.page.on("request", lambda request: self.hosts.add(request.url.split("/")[2] if "//" in request.url else ""))
+        self.page.on(
+            "request", lambda request: self.hosts.add(request.url.split("/")[2] if "//" in request.url else "")
+        )
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("websocket", lambda socket: self.sockets.append(socket.url))
 

@@ -32,7 +32,16 @@ def example_photo() -> Path:
 def finished_out(example_photo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `run --out` made of the example photo; not to be changed."""
     home = tmp_path_factory.mktemp("home")
-    words = [sys.executable, "app.py", "run", str(example_photo), "--out", str(home / "out"), "--runs", str(home / "store")]
+    words = [
+        sys.executable,
+        "app.py",
+        "run",
+        str(example_photo),
+        "--out",
+        str(home / "out"),
+        "--runs",
+        str(home / "store"),
+    ]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return home / "out"

@@ -56,7 +56,9 @@ def test_render_lies_over_the_photo(finished_out: Path, tmp_path: Path, what: st
     done = humanscope("render", finished_out, "--what", what, "--view", "photo", "--size", size, "--out", out,
                       store=tmp_path / "s")  # fmt: skip
     assert done.returncode == 0, done.stderr
-    view, cutout = (np.asarray(Image.open(p).convert("RGBA"), np.float32) / 255 for p in (out, finished_out / "cutout.png"))
+    view, cutout = (
+        np.asarray(Image.open(p).convert("RGBA"), np.float32) / 255 for p in (out, finished_out / "cutout.png")
+    )
     assert view.shape == cutout.shape
     a, b = view[..., 3] > 0.5, cutout[..., 3] > 0.5
     overlap = (a & b).sum() / (a | b).sum()
@@ -129,10 +131,16 @@ def bad_lines(photo: Path, folder: Path) -> dict[str, tuple[list[object], int, s
         "no equals": (["run", photo, "--out", out, "--set", "matte.threshold"], 2, "step.param=value"),
         "until nothing": (["run", photo, "--out", out, "--until", "x"], 2, "no step 'x'"),
         "output is a file": (["run", photo, "--out", folder / "file"], 2, "which is a file"),
-        "output below a file": (["run", photo, "--out", folder / "file" / "o"], 2, "a part of that path is a file"),
+        "output below a file": (["run", photo, "--out", folder / "file" / "o"], 2, "a file of that name is in the way"),
         "unknown role": (["run", photo, "--out", out, "--weights", "x=y"], 2, "no weight role 'x'"),
-        "missing weights": (["run", photo, "--out", out, "--weights", "body=nowhere.npz"], 2, "no such file"),
-        "wrong weights": (["run", photo, "--out", out, "--weights", f"body={bad}"], 2, "not a readable NPZ"),
+        "missing weights": (["run", photo, "--out", out, "--weights", "landmarks=nowhere"], 2, "no such file"),
+        "wrong weights": (["run", photo, "--out", out, "--weights", f"landmarks={bad}"], 2, "needs a folder"),
+        "unused weights": (
+            ["run", photo, "--out", out, "--weights", f"smplx={bad}"],
+            2,
+            "no step of this system uses it",
+        ),
+        "one body model": (["run", photo, "--out", out, "--weights", f"body={bad}"], 2, "--replace body.fit"),
         "wrong role": (["run", photo, "--out", out, "--weights", "body"], 2, "ROLE=PATH"),
         "replace nothing": (["run", photo, "--out", out, "--replace", "matte=nowhere.png"], 2, "no such file"),
         "replace with text": (["run", photo, "--out", out, "--replace", f"keypoints={text}"], 2, "keypoints.json"),

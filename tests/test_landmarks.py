@@ -1,5 +1,6 @@
 """Landmark networks: every operation against a plain twin and the tflite runtime's own values, the decoding against
 drawn people and hands whose joints are known, and the cases in which there is nobody."""
+
 from __future__ import annotations
 
 import hashlib
@@ -27,8 +28,14 @@ from pipelines.landmarks.pose_landmarks import person_square, pixels_per_metre, 
 from pipelines.landmarks.square import cut, invert, transform, upright_rotation
 
 GOLDEN = Path(__file__).parent / "golden" / "landmarks"
-NETWORKS = ("pose_detection", "pose_landmark_heavy", "palm_detection_full", "hand_landmark_full",
-            "face_detection_short_range", "face_landmark")
+NETWORKS = (
+    "pose_detection",
+    "pose_landmark_heavy",
+    "palm_detection_full",
+    "hand_landmark_full",
+    "face_detection_short_range",
+    "face_landmark",
+)
 
 
 def _recorder() -> ModuleType:
@@ -45,11 +52,23 @@ OPERATIONS = np.load(GOLDEN / "operations.npz", allow_pickle=False)
 
 # --- drawn subjects ---------------------------------------------------------------------------------------------
 
-JOINTS = {"left_shoulder": (345, 180), "right_shoulder": (255, 180), "left_elbow": (390, 260),
-          "right_elbow": (195, 250), "left_wrist": (420, 335), "right_wrist": (170, 330), "left_hip": (328, 355),
-          "right_hip": (272, 355), "left_knee": (340, 475), "right_knee": (262, 475), "left_ankle": (345, 585),
-          "right_ankle": (255, 585), "left_eye": (315, 88), "right_eye": (285, 88)}
-TIPS = ((95, 210), (135, 95), (195, 70), (250, 85), (300, 130))        # of the drawn left hand, thumb first
+JOINTS = {
+    "left_shoulder": (345, 180),
+    "right_shoulder": (255, 180),
+    "left_elbow": (390, 260),
+    "right_elbow": (195, 250),
+    "left_wrist": (420, 335),
+    "right_wrist": (170, 330),
+    "left_hip": (328, 355),
+    "right_hip": (272, 355),
+    "left_knee": (340, 475),
+    "right_knee": (262, 475),
+    "left_ankle": (345, 585),
+    "right_ankle": (255, 585),
+    "left_eye": (315, 88),
+    "right_eye": (285, 88),
+}
+TIPS = ((95, 210), (135, 95), (195, 70), (250, 85), (300, 130))  # of the drawn left hand, thumb first
 SKIN, SHIRT, TROUSERS, HAIR = (224, 172, 140), (200, 40, 50), (40, 60, 120), (60, 40, 30)
 
 
@@ -98,8 +117,18 @@ def draw_person() -> np.ndarray:
 def draw_hand() -> np.ndarray:
     """(400, 400, 3): the palm of a left hand, fingertips at TIPS."""
     image = np.full((400, 400, 3), (90, 110, 100), np.uint8)
-    palm = [(165, 400), (155, 330), (140, 255), (150, 190), (195, 172), (235, 180), (272, 200), (262, 270), (245, 330),
-            (240, 400)]
+    palm = [
+        (165, 400),
+        (155, 330),
+        (140, 255),
+        (150, 190),
+        (195, 172),
+        (235, 180),
+        (272, 200),
+        (262, 270),
+        (245, 330),
+        (240, 400),
+    ]
     cv2.fillPoly(image, [np.array(palm)], SKIN, cv2.LINE_AA)
     roots = ((140, 265), (160, 190), (195, 180), (230, 187), (262, 205))
     for tip, root, width in zip(TIPS, roots, (34, 32, 33, 31, 27), strict=True):
@@ -133,6 +162,7 @@ def joint_errors(reading: PoseReading, to_photo: np.ndarray) -> np.ndarray:
 
 
 # --- the interpreter --------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_network_agrees_with_the_tflite_runtime(name: str) -> None:
@@ -177,9 +207,15 @@ def _run(op: dict, constants: dict[str, np.ndarray], *values: np.ndarray) -> np.
     return (out.permute(0, 2, 3, 1)[0] if out.ndim == 4 else out).numpy()
 
 
-@pytest.mark.parametrize(("kernel", "stride", "pad", "groups", "act"), [
-    ((1, 1), (1, 1), (0, 0, 0, 0), 1, "relu6"), ((3, 3), (2, 2), (0, 1, 0, 1), 1, None),
-    ((3, 3), (1, 1), (1, 1, 1, 1), 4, "relu"), ((5, 3), (2, 1), (1, 0, 2, 1), 4, "relu6")])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "pad", "groups", "act"),
+    [
+        ((1, 1), (1, 1), (0, 0, 0, 0), 1, "relu6"),
+        ((3, 3), (2, 2), (0, 1, 0, 1), 1, None),
+        ((3, 3), (1, 1), (1, 1, 1, 1), 4, "relu"),
+        ((5, 3), (2, 1), (1, 0, 2, 1), 4, "relu6"),
+    ],
+)
 def test_convolution_against_loops(kernel: tuple, stride: tuple, pad: tuple, groups: int, act: str | None) -> None:
     rng = np.random.default_rng(1)
     picture = rng.normal(0, 3, (7, 6, 4)).astype(np.float32)
@@ -192,8 +228,8 @@ def test_convolution_against_loops(kernel: tuple, stride: tuple, pad: tuple, gro
     width = (padded.shape[1] - kernel[1]) // stride[1] + 1
     expected = np.zeros((height, width, len(weight)))
     for y, x, o in np.ndindex(*expected.shape):
-        window = padded[y * stride[0]:y * stride[0] + kernel[0], x * stride[1]:x * stride[1] + kernel[1]]
-        window = window if groups == 1 else window[..., o:o + 1]
+        window = padded[y * stride[0] : y * stride[0] + kernel[0], x * stride[1] : x * stride[1] + kernel[1]]
+        window = window if groups == 1 else window[..., o : o + 1]
         expected[y, x, o] = bias[o] + (window.transpose(2, 0, 1) * weight[o]).sum()
     expected = np.clip(expected, 0 if act else -np.inf, 6 if act == "relu6" else np.inf)
     np.testing.assert_allclose(_run(op, {"w": weight, "b": bias}, picture), expected, atol=2e-5)
@@ -211,10 +247,13 @@ def test_small_operations_against_loops() -> None:
     np.testing.assert_array_equal(_run({"op": "reshape", "shape": [1, 24, 8]}, {}, a)[0], a.reshape(24, 8))
     np.testing.assert_allclose(_run({"op": "mean_hw"}, {}, a)[0], a.mean((0, 1)), atol=1e-6)
     np.testing.assert_array_equal(
-        _run({"op": "pad", "pad": [1, 0, 0, 2], "channels": [0, 3]}, {}, a), np.pad(a, ((0, 2), (1, 0), (0, 3))))
+        _run({"op": "pad", "pad": [1, 0, 0, 2], "channels": [0, 3]}, {}, a), np.pad(a, ((0, 2), (1, 0), (0, 3)))
+    )
     pooled = _run({"op": "max_pool", "kernel": [2, 2], "stride": [2, 2], "pad": [0, 1, 0, 1]}, {}, -np.abs(a[:3, :5]))
-    expected = np.stack([[-np.abs(a[y:min(y + 2, 3), x:min(x + 2, 5)]).min((0, 1)) for x in (0, 2, 4)] for y in (0, 2)])
-    np.testing.assert_array_equal(pooled, expected)                     # a margin of zeros would win here
+    expected = np.stack(
+        [[-np.abs(a[y : min(y + 2, 3), x : min(x + 2, 5)]).min((0, 1)) for x in (0, 2, 4)] for y in (0, 2)]
+    )
+    np.testing.assert_array_equal(pooled, expected)  # a margin of zeros would win here
     blocks = _run({"op": "depth_to_space", "block": 2}, {}, a)
     for y, x, c in np.ndindex(8, 12, 2):
         assert blocks[y, x, c] == a[y // 2, x // 2, (y % 2) * 4 + (x % 2) * 2 + c]
@@ -226,8 +265,11 @@ def test_small_operations_against_loops() -> None:
         weights = np.outer([1 - v % 1, v % 1], [1 - u % 1, u % 1])
         np.testing.assert_allclose(resized[y, x], np.einsum("ij,ijc->c", weights, a[np.ix_(rows, columns)]), atol=1e-5)
     matrix, bias = rng.normal(0, 1, (3, 192)).astype(np.float32), rng.normal(0, 1, 3).astype(np.float32)
-    dense = _run({"op": "linear", "weight": "w", "bias": "b", "act": None}, {"w": matrix, "b": bias},
-                 np.ascontiguousarray(a.reshape(1, 1, 192)))
+    dense = _run(
+        {"op": "linear", "weight": "w", "bias": "b", "act": None},
+        {"w": matrix, "b": bias},
+        np.ascontiguousarray(a.reshape(1, 1, 192)),
+    )
     np.testing.assert_allclose(dense[0], matrix @ a.reshape(-1) + bias, atol=1e-4)
 
 
@@ -236,8 +278,8 @@ def test_unknown_operation_and_wrong_input_are_refused(tmp_path: Path) -> None:
         build_operation({"op": "warp"}, {})
     with pytest.raises(ValueError, match="128"):
         network("face_detection_short_range")(np.zeros((64, 64, 3), np.float32))
-    with pytest.raises(FileNotFoundError, match="convert_landmarks"):
-        network("face_landmark", tmp_path)
+    with pytest.raises(FileNotFoundError, match="convert_landmarks"), graph.networks_from(tmp_path):
+        network("face_landmark")
     (tmp_path / "x.json").write_text(json.dumps({"format": "other/9"}))
     with pytest.raises(ValueError, match="other/9"):
         graph.Network(tmp_path / "x.json")
@@ -271,6 +313,7 @@ def test_shipped_files_are_complete_and_small() -> None:
 
 
 # --- squares, anchors, merging ----------------------------------------------------------------------------------
+
 
 def test_cutting_follows_the_square() -> None:
     rng = np.random.default_rng(3)
@@ -310,7 +353,7 @@ def test_anchor_order() -> None:
     assert pose.shape == (2254, 2) and anchors(192, (8, 16, 16, 16)).shape == (2016, 2)
     assert anchors(128, (8, 16, 16, 16)).shape == (896, 2)
     np.testing.assert_allclose(pose[[0, 1, 2, 56]], np.array([[0.5, 0.5], [0.5, 0.5], [1.5, 0.5], [0.5, 1.5]]) / 28)
-    np.testing.assert_allclose(pose[28 * 28 * 2 + 14 * 14 * 2:][:7], [[0.5 / 7, 0.5 / 7]] * 6 + [[1.5 / 7, 0.5 / 7]])
+    np.testing.assert_allclose(pose[28 * 28 * 2 + 14 * 14 * 2 :][:7], [[0.5 / 7, 0.5 / 7]] * 6 + [[1.5 / 7, 0.5 / 7]])
 
 
 def test_merging_is_the_weighted_mean_of_what_overlaps() -> None:
@@ -351,23 +394,24 @@ def test_tiles_cover_everything_with_overlap() -> None:
         for tile in tiles(height, width, side):
             corners = tile.corners()
             (left, top), (right, bottom) = np.maximum(np.floor(corners[0]), 0), np.ceil(corners[2])
-            seen[int(top):int(bottom), int(left):int(right)] = True
+            seen[int(top) : int(bottom), int(left) : int(right)] = True
             xs.add(tile.x)
         assert seen.all() and max(np.diff(sorted(xs)), default=0) <= 0.6 * side + 1e-6
 
 
 # --- people, hands and faces ------------------------------------------------------------------------------------
 
+
 def test_drawn_person_is_read_where_it_was_drawn(person: np.ndarray, reading: PoseReading) -> None:
     found = find_people(person)
     assert len(found) == 1 and reading.score > 0.9
-    assert found[0].square.side == pytest.approx(reading.next_square.side, rel=0.08)     # both mean the same body
+    assert found[0].square.side == pytest.approx(reading.next_square.side, rel=0.08)  # both mean the same body
     x, y = np.mean([JOINTS["left_hip"], JOINTS["right_hip"]], axis=0)
     assert math.hypot(found[0].square.x - x, found[0].square.y - y) < 45
     head = np.array([JOINTS["left_eye"], JOINTS["right_eye"]])
     assert (head > found[0].head[:2]).all() and (head < found[0].head[2:]).all()
     errors = joint_errors(reading, np.eye(2, 3))
-    assert errors.mean() < 12 and errors.max() < 22                      # of 600 px body height
+    assert errors.mean() < 12 and errors.max() < 22  # of 600 px body height
     large = [LANDMARKS.index(name) for name in JOINTS]
     assert (reading.visibility[large] > 0.5).all() and (reading.presence[large] > 0.9).all()
     # World axes: x to the right of the picture, y down, origin between the hips, metres of a human.
@@ -375,8 +419,8 @@ def test_drawn_person_is_read_where_it_was_drawn(person: np.ndarray, reading: Po
     assert 0.2 < reading.world[left, 0] - reading.world[right, 0] < 0.5
     assert reading.world[left, 1] < -0.3 and reading.world[LANDMARKS.index("left_ankle"), 1] > 0.5
     assert np.abs(reading.world[[23, 24]].mean(0)).max() < 0.02
-    assert reading.world[0, 2] < 0 and reading.landmarks[0, 2] < 0       # the nose is nearer than the hips
-    assert 300 < pixels_per_metre(reading) < 460                         # 540 px from eyes to soles
+    assert reading.world[0, 2] < 0 and reading.landmarks[0, 2] < 0  # the nose is nearer than the hips
+    assert 300 < pixels_per_metre(reading) < 460  # 540 px from eyes to soles
 
 
 def test_mask_lies_on_the_person(person: np.ndarray, reading: PoseReading) -> None:
@@ -387,7 +431,7 @@ def test_mask_lies_on_the_person(person: np.ndarray, reading: PoseReading) -> No
     truth = np.abs(person - cv2.GaussianBlur(empty, (0, 0), 1) / np.float32(255)).max(2) > 0.08
     found = mask > 0.5
     assert (truth & found).sum() / (truth | found).sum() > 0.9
-    far = read_pose(person, Square(300, 300, 200), passes=1)             # nothing is invented outside the square
+    far = read_pose(person, Square(300, 300, 200), passes=1)  # nothing is invented outside the square
     assert not mask_on_photo(far, person.shape[:2])[:195].any()
 
 
@@ -406,7 +450,7 @@ def test_turned_pictures_give_turned_readings(person: np.ndarray, reading: PoseR
 def test_two_people_largest_first(person: np.ndarray) -> None:
     small = cv2.resize(person, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
     scene = np.full((660, 1100, 3), person[0, 0], np.float32)
-    scene[660 - small.shape[0]:, :small.shape[1]] = small
+    scene[660 - small.shape[0] :, : small.shape[1]] = small
     scene[:, 480:1080] = person
     people = find_people(scene)
     assert len(people) == 2 and people[0].size_score >= people[1].size_score
@@ -420,7 +464,7 @@ def test_small_people_in_large_pictures_are_found(person: np.ndarray, size: tupl
     scene = np.full((*size, 3), 0.62, np.float32)
     scene += np.linspace(0, 0.15, size[1], dtype=np.float32)[None, :, None]
     x, y = corner
-    scene[y:y + small.shape[0], x:x + small.shape[1]] = small
+    scene[y : y + small.shape[0], x : x + small.shape[1]] = small
     people = find_people(scene)
     assert len(people) == 1
     errors = joint_errors(read_pose(scene, people[0].square), np.array([[scale, 0, x], [0, scale, y]]))
@@ -437,16 +481,25 @@ def test_clouds_that_fool_the_detector_and_the_first_look_are_not_people(seed: i
 @pytest.mark.parametrize("kind", ["black", "white", "noise", "clouds", "dot", "postage stamp", "strip"])
 def test_nobody_is_found_where_nobody_is(kind: str) -> None:
     rng = np.random.default_rng(5)
-    scene = {"black": np.zeros((300, 200, 3)), "white": np.ones((300, 200, 3)), "noise": rng.random((360, 360, 3)),
-             "clouds": cv2.resize(rng.random((16, 16, 3)), (400, 400), interpolation=cv2.INTER_CUBIC).clip(0, 1),
-             "dot": np.ones((1, 1, 3)), "postage stamp": rng.random((32, 32, 3)),
-             "strip": rng.random((40, 1200, 3))}[kind]
+    scene = {
+        "black": np.zeros((300, 200, 3)),
+        "white": np.ones((300, 200, 3)),
+        "noise": rng.random((360, 360, 3)),
+        "clouds": cv2.resize(rng.random((16, 16, 3)), (400, 400), interpolation=cv2.INTER_CUBIC).clip(0, 1),
+        "dot": np.ones((1, 1, 3)),
+        "postage stamp": rng.random((32, 32, 3)),
+        "strip": rng.random((40, 1200, 3)),
+    }[kind]
     assert find_people(scene.astype(np.float32)) == []
 
 
 def test_wrong_pictures_are_refused() -> None:
-    for wrong in (np.zeros((10, 10), np.float32), np.zeros((10, 10, 4), np.float32), np.zeros((10, 10, 3), np.uint8),
-                  np.zeros((0, 10, 3), np.float32)):
+    for wrong in (
+        np.zeros((10, 10), np.float32),
+        np.zeros((10, 10, 4), np.float32),
+        np.zeros((10, 10, 3), np.uint8),
+        np.zeros((0, 10, 3), np.float32),
+    ):
         with pytest.raises(ValueError, match="float RGB"):
             find_people(wrong)
     with pytest.raises(ValueError, match="one pass"):
@@ -471,16 +524,17 @@ def test_drawn_hand_is_read_where_it_was_drawn(turns: int, mirrored: bool) -> No
     hand = np.ascontiguousarray(hand)
     palms = PALMS.find(hand, Square(200, 200, 900))
     assert palms and upright_rotation(palms[0].points[0], palms[0].points[2]) == pytest.approx(
-        -math.pi / 2 * turns, abs=0.3)
+        -math.pi / 2 * turns, abs=0.3
+    )
     inside = transform(palm_square(palms[0]).affine(1, 1), truth)
-    assert inside.min() > 0.0 and inside.max() < 1.0 and inside[1:, 1].max() < 0.5       # fingers up, all in view
+    assert inside.min() > 0.0 and inside.max() < 1.0 and inside[1:, 1].max() < 0.5  # fingers up, all in view
     reading = read_hand(hand, palm_square(palms[0]))
     assert reading.presence > 0.8 and (reading.right > 0.5) == mirrored
     assert np.hypot(*(reading.landmarks[[4, 8, 12, 16, 20], :2] - truth).T).max() < 16
     spread = reading.landmarks[:, :2] - reading.landmarks[:, :2].mean(0)
     world = reading.world[:, :2] - reading.world[:, :2].mean(0)
-    assert (spread * world).sum() / np.linalg.norm(spread) / np.linalg.norm(world) > 0.97   # same axes as the photo
-    assert 0.1 < np.ptp(world @ [[0, 1], [1, 0]], axis=0).max() < 0.25                       # metres of a hand
+    assert (spread * world).sum() / np.linalg.norm(spread) / np.linalg.norm(world) > 0.97  # same axes as the photo
+    assert 0.1 < np.ptp(world @ [[0, 1], [1, 0]], axis=0).max() < 0.25  # metres of a hand
 
 
 def test_next_squares_turn_and_grow_with_their_points() -> None:
@@ -511,13 +565,13 @@ def test_face_of_the_drawn_person(person: np.ndarray, reading: PoseReading) -> N
 def test_hands_of_a_person_come_from_that_person(person: np.ndarray, reading: PoseReading) -> None:
     hand = draw_hand()
     scale = pixels_per_metre(reading)
-    size = round(0.24 * scale)                                           # a hand with its wrist, in metres
+    size = round(0.24 * scale)  # a hand with its wrist, in metres
     scene = person.copy()
     scene[290:450, 390:] = hand[5, 5]
     small = cv2.resize(hand, (size, size), interpolation=cv2.INTER_AREA)[::-1]
     wrist = JOINTS["left_wrist"]
     x, y = wrist[0] - size // 2, wrist[1] - size // 8
-    scene[y:y + size, x:x + size] = small
+    scene[y : y + size, x : x + size] = small
     hands = read_hands(scene, reading)
     assert hands["left"] is not None and hands["left"].presence > 0.5
     tips = np.array(TIPS, float) * size / 400

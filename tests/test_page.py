@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,16 @@ import numpy as np
 import pytest
 
 from tests.browser import (
-    NO_3D, QUIET, Server, Visitor, chromium_path, colours_in, photo_bytes, read_events, read_run, step_states,
+    NO_3D,
+    QUIET,
+    Server,
+    Visitor,
+    chromium_path,
+    colours_in,
+    photo_bytes,
+    read_events,
+    read_run,
+    step_states,
 )  # fmt: skip
 
 pytest_plugins = ("tests.browser",)
@@ -132,7 +142,9 @@ def test_a_failed_step_says_so_in_a_sentence(visitor: Visitor) -> None:
     visitor.set_number("fail_at", 1)
     visitor.page.click(".hs-again")
     visitor.wait_state("slow", "failed")
-    assert "did not work" in visitor.page.inner_text(".hs-empty") or "planted fault" in visitor.page.inner_text(".hs-message")
+    assert "did not work" in visitor.page.inner_text(".hs-empty") or "planted fault" in visitor.page.inner_text(
+        ".hs-message"
+    )
     assert "Traceback" not in visitor.page.inner_text("body")
 
 
@@ -194,7 +206,8 @@ def test_all_plates_of_all_steps_have_a_picture(shown: Visitor) -> None:
                 const drawn = !canvas || canvas.dataset.frame !== undefined && !canvas.hasAttribute('aria-busy');
                 const chart = p.querySelector('.hs-chart');
                 const points = p.querySelector('svg.hs-points');
-                return pictures && drawn && (!chart || chart.querySelector('path')) && (!points || points.querySelector('image')); }"""
+                return pictures && drawn && (!chart || chart.querySelector('path'))
+                    && (!points || points.querySelector('image')); }"""
             )
             if colours_in(shown.picture()) < 5:
                 empty.append((step, plate))
@@ -256,17 +269,28 @@ def test_moving_a_keypoint_goes_on_from_there(visitor: Visitor) -> None:
     visitor.page.focus(".hs-dot[data-index='15']")
     visitor.page.keyboard.press("ArrowLeft")
     visitor.page.click(".hs-plate-points button:has-text('Apply')")
-    visitor.page.wait_for_function("document.querySelector('.hs-badge').textContent === 'edited by hand'")
+    run = wait_replaced(folder, {"keypoints"})
     visitor.rest()
-    run = read_run(folder)
-    assert set(run["replaced"]) == {"keypoints"} and run["state"] == "done"
+    visitor.choose("keypoints")
+    assert visitor.page.inner_text(".hs-badge") == "edited by hand"
     content = run["replaced"]["keypoints"]
     points = json.loads((visitor.server.store / "objects" / content / "keypoints.json").read_text())
     assert [i for i, e in enumerate(points["edited"]) if e] == [13, 15]
     assert step_states(folder)["body.fit"] == "done"  # fitted anew, not reused
     visitor.page.click(".hs-panel button:has-text('Take back the edit')")
-    visitor.page.wait_for_function("document.querySelector('.hs-badge').textContent !== 'edited by hand'")
-    assert read_run(folder)["replaced"] == {}
+    wait_replaced(folder, set())
+    visitor.rest()
+
+
+def wait_replaced(folder: Path, names: set[str]) -> dict[str, Any]:
+    """run.json as soon as the run is done with exactly these steps made by hand."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        run = read_run(folder)
+        if set(run["replaced"]) == names and run["state"] == "done":
+            return run
+        time.sleep(0.1)
+    raise AssertionError(f"after 30 s: {run['state']}, {run['message']}, by hand {sorted(run['replaced'])}")
 
 
 def test_painting_the_cutout(visitor: Visitor) -> None:
@@ -288,9 +312,8 @@ def test_painting_the_cutout(visitor: Visitor) -> None:
     visitor.page.mouse.up()
     visitor.page.wait_for_timeout(700)
     visitor.page.click("#hs-brush-apply")
-    visitor.page.wait_for_function("document.querySelector('.hs-badge').textContent === 'edited by hand'")
+    wait_replaced(folder, {"matte"})
     visitor.rest()
-    assert set(read_run(folder)["replaced"]) == {"matte"}
     assert _coverage(visitor, folder) > covered
     assert not visitor.page.is_visible("#hs-brush-editor")
 
@@ -322,7 +345,9 @@ def test_second_visitor_sees_nothing_of_the_first(chromium: Any, server: Server,
         address = shown.page.evaluate("document.querySelector('.hs-keep').href")
         own, name = address.split("/files/")[1].split("/")[:2]
         other.upload(photo_bytes(100))
-        token = json.loads(other.page.evaluate("JSON.stringify(performance.getEntriesByType('resource').map(e => e.name))"))
+        token = json.loads(
+            other.page.evaluate("JSON.stringify(performance.getEntriesByType('resource').map(e => e.name))")
+        )
         theirs = next(t for t in token if "/photo/" in t).split("/photo/")[1].split("?")[0]
         assert theirs != own
         assert other.page.request.get(address).status == 200  # the address is a capability, and theirs to keep

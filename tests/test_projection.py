@@ -1,4 +1,4 @@
-"""The projection on painted bodies with exact truth: maps, layers, splats, turntable, and the parts they are made of."""
+"""The projection on painted bodies with exact truth: maps, layers, splats, turntable, and what they are made of."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_membrane_is_exact_on_a_ramp_and_keeps_cuts_apart() -> None:
     ramp = np.tile(np.linspace(0, 1, 61, dtype=np.float32), (40, 1))
     edge = np.zeros_like(ramp)
     edge[:, [0, -1]] = 50.0
-    np.testing.assert_allclose(fill(ramp, edge, mask, sweeps=60), ramp, atol=0.03)
+    np.testing.assert_allclose(fill(ramp, edge, mask, sweeps=150), ramp, atol=0.02)
     cut = np.zeros((2, 40, 61), bool)
     cut[0, :, 30] = True
     halves = fill(ramp, edge, mask, cut=cut, sweeps=60)
@@ -145,7 +145,12 @@ def test_loose_clothes_are_carried_out_closed_at_the_rim_and_thicker() -> None:
     rgba = person["cutout"].rgba.copy()
     grown = cv2.dilate((rgba[..., 3] > 0.5).astype(np.uint8), np.ones((15, 15), np.uint8))
     rgba = np.dstack([np.full_like(rgba[..., :3], 0.5), grown.astype(np.float32)])
-    inputs = {"body_fit": person["body"], "matte": Cutout(rgba), "body_maps": maps, "keypoints": no_keypoints()}
+    inputs = {
+        "body_fit": person["body"],
+        "matte": Cutout(rgba),
+        "body_maps": maps,
+        "keypoints": no_keypoints(),
+    }
     a = layers.run(inputs, LayersParams(), Context()).arrays
     assert (a["mask"] == (grown > 0)).mean() > 0.999
     half = (a["back"] - a["front"]) / 2
@@ -161,7 +166,7 @@ def test_loose_clothes_are_carried_out_closed_at_the_rim_and_thicker() -> None:
 
 
 def test_back_of_the_head_is_hair_and_the_rest_is_mirrored() -> None:
-    person, _, result, _ = made()
+    _, _, result, _ = made()
     a = result.arrays
     head = part_labels(a["part_names"], "face", "head", "scalp")
     face = np.isin(a["front_part"], part_labels(a["part_names"], "face")) & np.isin(a["back_part"], head)
@@ -171,7 +176,8 @@ def test_back_of_the_head_is_hair_and_the_rest_is_mirrored() -> None:
     assert nearer_hair.mean() > 0.9 and a["back_made"][face].mean() > 0.9
     cloth = np.isin(a["front_part"], part_labels(a["part_names"], "torso", "thigh", "shin")) & ~a["back_made"]
     assert cloth.sum() > 0.7 * np.isin(a["front_part"], part_labels(a["part_names"], "torso", "thigh", "shin")).sum()
-    np.testing.assert_allclose(a["back_rgb"][cloth], a["front_rgb"][cloth], atol=0.12)
+    difference = np.abs(a["back_rgb"][cloth] - a["front_rgb"][cloth]).max(-1)
+    assert np.quantile(difference, 0.95) < 0.02
 
 
 def test_seen_from_behind_the_made_face_is_plain_skin() -> None:
@@ -253,7 +259,7 @@ def test_front_is_the_photo() -> None:
 
 @pytest.mark.parametrize("pose", ["standing", "arm_in_front"])
 def test_every_splat_is_inside_the_hull_sound_and_labelled(pose: str) -> None:
-    person, _, result, cloud = made(pose)
+    _, _, result, cloud = made(pose)
     assert 20000 < len(cloud) < 90000
     assert inside_hull(cloud.means, result.camera, result.arrays["mask"]).all()
     for name in ("means", "scales", "quats", "opacities", "colours"):
@@ -279,7 +285,12 @@ def test_no_walls_means_holes_from_the_side_and_no_hidden_parts_fewer_splats() -
     person, maps, result, cloud = made("walking")
     side = person["body"].camera.orbited(90, None, pivot(person["body"]))
     bare = splats.function(
-        result, person["body"], maps, person["cutout"], params=SplatsParams(walls=False, hidden=False), ctx=Context()
+        result,
+        person["body"],
+        maps,
+        person["cutout"],
+        params=SplatsParams(walls=False, hidden=False),
+        ctx=Context(),
     )
     truth = view(person, side)[..., 3] > 0.99
     with_walls, without = (picture(c, side)[..., 3][truth] > 0.5 for c in (cloud, bare))
@@ -288,7 +299,12 @@ def test_no_walls_means_holes_from_the_side_and_no_hidden_parts_fewer_splats() -
 
 def test_same_input_gives_the_same_bytes() -> None:
     person, maps, result, cloud = made()
-    inputs = {"body_fit": person["body"], "matte": person["cutout"], "keypoints": no_keypoints(), "body_maps": maps}
+    inputs = {
+        "body_fit": person["body"],
+        "matte": person["cutout"],
+        "keypoints": no_keypoints(),
+        "body_maps": maps,
+    }
     again = layers.run(inputs, LayersParams(), Context())
     for name, array in result.arrays.items():
         assert array.tobytes() == again.arrays[name].tobytes(), name
@@ -299,7 +315,9 @@ def test_same_input_gives_the_same_bytes() -> None:
 
 def test_count_is_a_knob() -> None:
     person, maps, result, _ = made()
-    few = splats.function(result, person["body"], maps, person["cutout"], params=SplatsParams(count=8000), ctx=Context())
+    few = splats.function(
+        result, person["body"], maps, person["cutout"], params=SplatsParams(count=8000), ctx=Context()
+    )
     assert 4000 < len(few) < 12000
 
 
@@ -311,7 +329,12 @@ def test_turntable_goes_once_around() -> None:
         TurntableParams(frames=4, size=192),
         Context(listen=heard.append),
     )
-    assert views.images.shape == (4, 192, 192, 4) and views.labels == ("azimuth 0", "azimuth 90", "azimuth 180", "azimuth 270")
+    assert views.images.shape == (4, 192, 192, 4) and views.labels == (
+        "azimuth 0",
+        "azimuth 90",
+        "azimuth 180",
+        "azimuth 270",
+    )
     assert len(heard) == 4 and all(e.image is not None for e in heard)
     truth = view(person, person["body"].camera.square(192))
     assert np.abs(on_white(views.images[0]) - on_white(truth)).mean() < 0.03

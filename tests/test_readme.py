@@ -21,7 +21,17 @@ def test_the_example_step_works_as_printed(finished_out: Path, tmp_path: Path) -
         **os.environ, "HUMANSCOPE_SYSTEMS": f"warm={found[1]}", "HUMANSCOPE_HOME": str(finished_out.parent / "store"),
         "PYTHONPATH": str(tmp_path),
     }  # fmt: skip
-    line = [sys.executable, "app.py", "run", "--from", str(finished_out), "--system", "warm", "--set", "warm.warmth=0.2"]
+    line = [
+        sys.executable,
+        "app.py",
+        "run",
+        "--from",
+        str(finished_out),
+        "--system",
+        "warm",
+        "--set",
+        "warm.warmth=0.2",
+    ]
     done = subprocess.run([*line, "--json"], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     last = json.loads(done.stdout)["steps"][-1]

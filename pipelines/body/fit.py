@@ -207,7 +207,7 @@ class Fitter:
             wanted = self.settings.child
             found = {c: self.from_proportions(c, n) for c in (False, True) if wanted in (None, c)}
             # A child's proportions must explain clearly more than a grown-up's: grown-ups are the rule.
-            child = found[True][2].cost + 4.0 < found[False][2].cost if wanted is None else wanted
+            child = found[True][2].cost + 6.0 < found[False][2].cost if wanted is None else wanted
             state, near, _ = found[child]
         mirrored: tuple[str, ...] = ()
         if start is None:

@@ -100,7 +100,7 @@ def finger_rotations(rig: BodyRig, joints: Array, keypoints: Keypoints) -> dict[
             if hand is None or observed is None:
                 bends = _RELAXED if finger > 1 else (4.0, 8.0, 8.0)
                 for bone, bend in zip(bones, bends, strict=True):
-                    turns[bone] = matrix_from_rotation_vector(hinge * np.radians(bend))
+                    turns[bone] = np.asarray(matrix_from_rotation_vector(hinge * np.radians(bend)), np.float64)
                 continue
             points = np.asarray(hand, np.float64)[_FIRST[finger] : _FIRST[finger] + 4]
             seen = unit(np.diff(points, axis=0)) @ observed @ reference.T
@@ -108,7 +108,7 @@ def finger_rotations(rig: BodyRig, joints: Array, keypoints: Keypoints) -> dict[
             for bone, rest, target, most in zip(bones, segments, seen, _MOST_BEND, strict=True):
                 turn = rotation_vector_from_matrix(shortest_turn(rest, chain.T @ target))
                 turn *= min(1.0, most / max(float(np.linalg.norm(turn)), 1e-9))
-                turns[bone] = matrix_from_rotation_vector(turn)
+                turns[bone] = np.asarray(matrix_from_rotation_vector(turn), np.float64)
                 chain = chain @ turns[bone]
     return turns
 

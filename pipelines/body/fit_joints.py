@@ -80,7 +80,8 @@ def joint_table(folded: Fold, bones: FoldedBones) -> Joints:
             straight = np.arctan2(thigh[2], thigh[1]) - np.arctan2(shin[2], shin[1])
     angles = np.radians(rows)
     knees = (folded["lowerleg01.L"], folded["lowerleg01.R"])
-    return Joints(axes, *(angles[..., i] for i in range(4)), knees, float(straight))
+    mean, sigma, low, high = (angles[..., i] for i in range(4))
+    return Joints(axes, mean, sigma, low, high, knees, float(straight))
 
 
 def unit(v: Array) -> Array:

@@ -118,7 +118,7 @@ class Posed:
 
 def pose(folded: Fold, bones: FoldedBones, root: Array, theta: Array, translation: Array) -> Posed:
     """root: (3, 3) orientation of the root; theta: (M, 3) rotation vectors, row 0 unused; translation: (3,)."""
-    D = matrix_from_rotation_vector(theta)
+    D = np.asarray(matrix_from_rotation_vector(theta), np.float64)
     G = np.empty_like(D)
     w = np.empty((len(D), 3))
     dw = np.zeros_like(bones.d_offsets)

@@ -39,9 +39,7 @@ JOINTS = {
 
 # Landmark -> (regressor or bone head, offset in metres on a body of 1.7 m in the reference pose: x to the person's
 # left, y down, z backwards; mirrored for the right side).
-_NOSE = (
-    ("nose", "nose", (0.0, 0.0, 0.0)),
-)
+_NOSE = (("nose", "nose", (0.0, 0.0, 0.0)),)
 _PAIRED = (
     ("eye_inner", "lids", (0.0, 0.0, 0.0)),
     ("eye", "eye", (0.0, 0.0, 0.0)),

@@ -40,7 +40,8 @@ def fades(value: float, full: float, none: float) -> float:
 
 def angle_between(a: Array, b: Array) -> float:
     """Degrees between two plane vectors."""
-    return float(np.degrees(np.arccos(np.clip(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-9), -1, 1))))
+    lengths = max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-9)
+    return float(np.degrees(np.arccos(np.clip(float(a @ b) / lengths, -1, 1))))
 
 
 def read_stance(body: Array, height_px: float) -> Stance:

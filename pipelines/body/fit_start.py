@@ -59,12 +59,12 @@ def head_frame(world: Array) -> Array:
 
 def shortest_turn(a: Array, b: Array) -> Array:
     """(3, 3) smallest rotation that takes unit a to unit b."""
-    axis = np.cross(a, b)
+    axis = np.asarray(np.cross(a, b), np.float64)
     sine, cosine = float(np.linalg.norm(axis)), float(a @ b)
     if sine < 1e-9:
         flip = unit(np.cross(a, [1.0, 0.3, 0.1])) * np.pi
-        return np.eye(3) if cosine > 0 else matrix_from_rotation_vector(flip)
-    return matrix_from_rotation_vector(axis / sine * np.arctan2(sine, cosine))
+        return np.asarray(np.eye(3) if cosine > 0 else matrix_from_rotation_vector(flip), np.float64)
+    return np.asarray(matrix_from_rotation_vector(axis / sine * np.arctan2(sine, cosine)), np.float64)
 
 
 def two_vector_frame(first: Array, normal: Array) -> Array:

@@ -373,7 +373,7 @@ def inside_mask(distance: Array, K: Array, sigma_px: float, weight: float, scale
     distance: (h, w) px of the photo outside the mask, 0 inside, on a grid of `scale` cells per pixel.
     """
     height, width = distance.shape
-    gy, gx = np.gradient(distance)
+    gy, gx = (np.asarray(g, np.float64) for g in np.gradient(distance))
 
     def term(s: Scene, rows: Rows) -> None:
         step = np.concatenate([s.state.phenotypes - s.near.phenotypes, s.state.lengths - s.near.lengths])

@@ -352,7 +352,7 @@ def linear(coefficients: Tensor, tensors: dict[str, Tensor], basis: str, local: 
     first = tensors[basis]
     total = coefficients[..., : len(first)] @ first.flatten(1)
     if coefficients.shape[-1] > len(first):
-        total = total + coefficients[..., len(first):] @ tensors[local].flatten(1)
+        total = total + coefficients[..., len(first) :] @ tensors[local].flatten(1)
     return total.unflatten(-1, first.shape[1:])
 
 

@@ -1,8 +1,8 @@
 """Colours for a mesh's texture, from pictures: the photo first, other views where it sees nothing.
 
 Each texel is a point with a normal. A picture gives it a colour where the mesh's own depth says that the point is
-visible there, with a weight that falls with the angle between normal and ray and towards the picture's outline and
-depth edges (`Picture.feather` pixels), so that sources meet without a seam. Sources are laid one over the other in
+visible there, with a weight that falls with the angle between normal and ray and towards the picture's outline
+(`Picture.feather` pixels), so that sources meet without a seam. Sources are laid one over the other in
 the order of `bake`; inside a group of views the weights are averaged.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -25,7 +26,6 @@ Floats = NDArray[np.float32]
 SEEN, GRAZING, GENERATED = 0, 1, 2  # the codes of records.SEEN_NAMES
 GRAZING_ANGLE = 70.0  # degrees between normal and ray beyond which a surface is only grazed
 _TOLERANCE = 0.006  # metres by which a visible point may lie behind the depth picture
-_FADE = (0.1, 0.4)  # cosine between normal and ray over which a picture fades in
 _EDGE = 0.03  # metres between neighbouring pixels that make a depth edge
 
 
@@ -34,8 +34,10 @@ class Picture:
     """A picture of the mesh from one camera.
 
     rgb: (H, W, 3) 0..1. alpha: (H, W) 0..1, the person. last: it shows the surface farthest from the camera (the back
-    of a two-layer photo). feather: pixels inside the outline and beside depth edges over which trust rises to full.
-    sharpness: power of the cosine in the weight; 0 trusts all angles alike until they graze.
+    of a two-layer photo). feather: pixels inside the outline over which trust rises to full; with `edges` also beside
+    the mesh's depth edges, for pictures whose edges lie elsewhere by a pixel or two. A photo is trusted there: seen
+    from its own camera nothing else fits. sharpness: power of the cosine in the weight; 0 trusts all angles alike
+    until they graze. fade: cosines between normal and ray over which trust rises from 0 to full.
     """
 
     rgb: NDArray[np.floating]
@@ -43,14 +45,16 @@ class Picture:
     camera: Camera
     last: bool = False
     feather: float = 3.0
+    edges: bool = False
     sharpness: float = 0.0
+    fade: tuple[float, float] = (0.1, 0.4)
     _seen: dict = field(default_factory=dict, repr=False, compare=False)
 
     def see(self, vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> tuple[Floats, Floats]:
         """Depth of the mesh (H, W) in this camera, 0 outside, and the trust (H, W) 0..1; computed once."""
         if "depth" not in self._seen:
             depth = rasterise_mesh(vertices, faces, self.camera, last=self.last).depth
-            self._seen["depth"], self._seen["trust"] = depth, _trust(depth, self.alpha, self.feather)
+            self._seen["depth"], self._seen["trust"] = depth, _trust(depth, self.alpha, self.feather, self.edges)
         return self._seen["depth"], self._seen["trust"]
 
 
@@ -106,10 +110,10 @@ def blend(
         total, mixed = np.zeros(len(open_), np.float32), np.zeros((len(open_), 3), np.float32)
         strongest = np.zeros(len(open_), np.float32)
         for picture in group:
-            weight, trust, rgb = look_up(picture, part, vertices, faces)
-            total += weight
-            mixed += weight[:, None] * rgb
-            np.maximum(strongest, trust, out=strongest)
+            at, weight, trust, rgb = look_up(picture, part, vertices, faces)
+            total[at] += weight
+            mixed[at] += weight[:, None] * rgb
+            strongest[at] = np.maximum(strongest[at], trust)
         cover = left[open_] * strongest
         colour[open_] += cover[:, None] * mixed / np.maximum(total, 1e-9)[:, None]
         left[open_] -= cover
@@ -122,23 +126,57 @@ def blend(
 
 def look_up(
     picture: Picture, points: Points, vertices: NDArray[np.floating], faces: NDArray[np.integer]
-) -> tuple[Floats, Floats, Floats]:
-    """Weight (n,), trust (n,) 0..1 and colour (n, 3) that a picture gives to points; 0 where it does not see them."""
-    weight = np.zeros(len(points.position), np.float32)
-    trust, rgb = weight.copy(), np.zeros((len(weight), 3), np.float32)
+) -> tuple[NDArray[np.int64], Floats, Floats, Floats]:
+    """Which points a picture sees (k,), and the weight (k,), trust (k,) 0..1 and colour (k, 3) that it gives them."""
     depth, confidence = picture.see(vertices, faces)
-    at = np.nonzero(_cosine(points.position, points.normal, picture.camera, picture.last) > _FADE[0])[0]
-    pixels, facing, visible = visibility(
-        points.position[at], points.normal[at], picture.camera, depth, picture.last
-    )
-    at, pixels, facing = at[visible], pixels[visible], facing[visible]
-    if len(at):
-        sure = _sample(confidence, pixels)[:, 0]
-        trust[at] = sure * _smoothstep(facing, *_FADE)
-        weight[at] = trust[at] * facing**picture.sharpness
-        footprint = points.texel[at] * picture.camera.K[0, 0] / picture.camera.to_camera(points.position[at])[:, 2]
-        rgb[at] = _sample_filtered(picture.rgb, pixels, footprint)
-    return weight, trust, rgb
+    camera = picture.camera
+    at, pixels, z, facing = _visible(
+        np.ascontiguousarray(points.position, np.float32), np.ascontiguousarray(points.normal, np.float32),
+        camera.K @ camera.world_to_camera[:3], camera.position, float(camera.K[0, 0]), depth, picture.last, picture.fade[0],
+    )  # fmt: skip
+    if not len(at):
+        return at, facing, facing, np.zeros((0, 3), np.float32)
+    trust = _sample(confidence, pixels)[:, 0] * _smoothstep(facing, *picture.fade)
+    footprint = points.texel[at] * camera.K[0, 0] / z
+    return at, trust * facing**picture.sharpness, trust, _sample_filtered(picture.rgb, pixels, footprint)
+
+
+@njit(cache=True, error_model="numpy")
+def _visible(position, normal, matrix, centre, focal, depth, last, least):  # type: ignore[no-untyped-def]
+    """`visibility` for many points at once: numbers, pixels, depths and cosines of those that are seen and whose
+    cosine is above `least`."""
+    height, width = depth.shape
+    count = len(position)
+    at, pixels = np.empty(count, np.int64), np.empty((count, 2), np.float32)
+    depths, cosines = np.empty(count, np.float32), np.empty(count, np.float32)
+    found = 0
+    for i in range(count):
+        x, y, z = np.float64(position[i, 0]), np.float64(position[i, 1]), np.float64(position[i, 2])
+        rx, ry, rz = centre[0] - x, centre[1] - y, centre[2] - z
+        cosine = normal[i, 0] * rx + normal[i, 1] * ry + normal[i, 2] * rz
+        if last:
+            cosine = -cosine
+        if cosine <= 0.0:
+            continue
+        cosine /= np.sqrt(rx * rx + ry * ry + rz * rz)
+        if cosine <= least:
+            continue
+        w = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z + matrix[2, 3]
+        if w <= 0.0:
+            continue
+        u = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3]) / w
+        v = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z + matrix[1, 3]) / w
+        if not (u >= 0.0 and v >= 0.0 and u < width and v < height):
+            continue
+        there = np.float64(depth[int(v), int(u)])
+        behind = there - w if last else w - there
+        slack = _TOLERANCE + w / focal * np.sqrt(max(1.0 - cosine * cosine, 0.0)) / max(cosine, 0.1)
+        if there > 0.0 and behind < slack:
+            at[found] = i
+            pixels[found, 0], pixels[found, 1] = u, v
+            depths[found], cosines[found] = w, cosine
+            found += 1
+    return at[:found], pixels[:found], depths[:found], cosines[:found]
 
 
 def visibility(
@@ -159,9 +197,7 @@ def visibility(
     return pixels, cosine, inside & (there > 0) & (behind < slack)
 
 
-def _cosine(
-    position: NDArray[np.floating], normal: NDArray[np.floating], camera: Camera, last: bool
-) -> Floats:
+def _cosine(position: NDArray[np.floating], normal: NDArray[np.floating], camera: Camera, last: bool) -> Floats:
     """(n,) cosine between normals and the rays back to the camera; negated for `last`."""
     ray = (camera.position - position).astype(np.float32)
     length = np.sqrt(np.einsum("ij,ij->i", ray, ray))
@@ -192,21 +228,20 @@ def dilate(texture: Floats, mask: NDArray[np.bool_]) -> Floats:
     """Every texel outside `mask` takes the colour of the nearest one inside."""
     if mask.all() or not mask.any():
         return texture
-    _, label = cv2.distanceTransformWithLabels(
-        (~mask).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
+    _, label = cv2.distanceTransformWithLabels((~mask).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     # Labels number the zero pixels in the order in which they lie.
     source = np.zeros(int(label.max()) + 1, np.int64)
     source[label[mask]] = np.flatnonzero(mask)
     return texture.reshape(-1, 3)[source[label]]
 
 
-def _trust(depth: Floats, alpha: NDArray[np.floating], feather: float) -> Floats:
-    """(H, W) 0..1: 0 on the outline and on depth edges, 1 from `feather` pixels inside."""
-    solid = (alpha > 0.5) & (depth > 0)
-    low = cv2.erode(depth, np.ones((3, 3), np.uint8))
-    high = cv2.dilate(depth, np.ones((3, 3), np.uint8))
-    good = (solid & (high - low < _EDGE)).astype(np.uint8)
+def _trust(depth: Floats, alpha: NDArray[np.floating], feather: float, edges: bool) -> Floats:
+    """(H, W) 0..1: 0 on the outline (and on depth edges if so asked), 1 from `feather` pixels inside."""
+    good = ((alpha > 0.5) & (depth > 0)).astype(np.uint8)
+    if edges:
+        low = cv2.erode(depth, np.ones((3, 3), np.uint8))
+        high = cv2.dilate(depth, np.ones((3, 3), np.uint8))
+        good &= high - low < _EDGE
     if feather <= 0:
         return good.astype(np.float32)
     distance = cv2.distanceTransform(np.pad(good, 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -223,22 +258,25 @@ def _texel_size(atlas: Atlas, vertices: NDArray[np.float64], size: int) -> Float
     return np.sqrt(space / np.maximum(flat, 1e-12)).astype(np.float32)
 
 
-def _sample(image: NDArray[np.floating], pixels: NDArray[np.floating]) -> Floats:
-    """(n, C) bilinear values at pixels (n, 2); the border repeats."""
+def _sample(image: NDArray[np.floating], pixels: NDArray[np.floating], method: int = cv2.INTER_LINEAR) -> Floats:
+    """(n, C) values at pixels (n, 2), bilinear unless told; the border repeats."""
     image = np.ascontiguousarray(image, np.float32)
     count, width = len(pixels), 4096  # OpenCV limits the sides of what it fills
     rows = -(-count // width)
     place = np.zeros((rows * width, 2), np.float32)
     place[:count] = np.clip(np.nan_to_num(pixels), -1e4, 3e4) - 0.5
     x, y = place[:, 0].reshape(rows, width), place[:, 1].reshape(rows, width)
-    values = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    values = cv2.remap(image, x, y, method, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(values, np.float32).reshape(rows * width, -1)[:count]
 
 
 def _sample_filtered(
     image: NDArray[np.floating], pixels: NDArray[np.floating], footprint: NDArray[np.floating]
 ) -> Floats:
-    """Bilinear in a picture pyramid, so that a texel of several pixels (footprint (n,) px) shows their mean."""
+    """From a picture pyramid, so that a texel of several pixels (footprint (n,) px) shows their mean.
+
+    Cubic, because the texture will be filtered once more when it is looked at.
+    """
     level = np.clip(np.log2(np.maximum(footprint, 1.0)), 0.0, 4.0)
     out = np.zeros((len(pixels), 3), np.float32)
     image = np.ascontiguousarray(image, np.float32)
@@ -251,7 +289,7 @@ def _sample_filtered(
         at = np.nonzero(share > 0)[0]
         if len(at):
             scale = np.array(image.shape[1::-1], np.float64) / full
-            out[at] += share[at, None] * _sample(image, pixels[at] * scale)
+            out[at] += share[at, None] * _sample(image, pixels[at] * scale, cv2.INTER_CUBIC)
     return out
 
 

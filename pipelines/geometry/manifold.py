@@ -81,9 +81,7 @@ def _split_fans(vertices: Vertices, faces: Faces) -> tuple[Vertices, Faces]:
     return points, fan.reshape(3, -1).T.astype(np.int32)
 
 
-def _smooth_pairs(
-    mine: NDArray[np.bool_], theirs: NDArray[np.bool_], normal: Vertices
-) -> list[tuple[int, int]]:
+def _smooth_pairs(mine: NDArray[np.bool_], theirs: NDArray[np.bool_], normal: Vertices) -> list[tuple[int, int]]:
     """Half-edges (masks over 3 F, in the order of corners) of one edge, each with the other face most like its own."""
     free, pairs = [int(t) for t in np.nonzero(theirs)[0]], []
     for half in np.nonzero(mine)[0]:

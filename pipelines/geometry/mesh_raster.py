@@ -82,9 +82,7 @@ def to_screen(vertices: NDArray[np.floating], camera: Camera) -> NDArray[np.floa
     return screen
 
 
-def interpolate(
-    image: MeshImage, faces: NDArray[np.integer], attributes: NDArray[np.floating]
-) -> NDArray[np.float32]:
+def interpolate(image: MeshImage, faces: NDArray[np.integer], attributes: NDArray[np.floating]) -> NDArray[np.float32]:
     """Vertex attributes (V, C) on a surface -> (H, W, C) float32, 0 where nothing is."""
     attributes = np.ascontiguousarray(attributes, np.float32)
     return _gather(image.face_id, image.barycentric, np.ascontiguousarray(faces, np.int32), attributes)
@@ -101,9 +99,7 @@ def vertex_normals(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -
     vertices = np.asarray(vertices, np.float64)
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     normal = np.cross(b - a, c - a)
-    columns = [
-        sum(np.bincount(faces[:, k], normal[:, axis], len(vertices)) for k in range(3)) for axis in range(3)
-    ]
+    columns = [sum(np.bincount(faces[:, k], normal[:, axis], len(vertices)) for k in range(3)) for axis in range(3)]
     return _unit(np.stack(columns, -1))
 
 

@@ -31,9 +31,7 @@ def quaternion_from_matrix(matrix: Array) -> Array:
     a, b, c = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
     d, e, f = m[..., 1, 0] + m[..., 0, 1], m[..., 0, 2] + m[..., 2, 0], m[..., 2, 1] + m[..., 1, 2]
     s0, s1, s2, s3 = np.moveaxis(squares, -1, 0)
-    table = np.stack(
-        [np.stack(row, -1) for row in ([s0, a, b, c], [a, s1, d, e], [b, d, s2, f], [c, e, f, s3])], -2
-    )
+    table = np.stack([np.stack(row, -1) for row in ([s0, a, b, c], [a, s1, d, e], [b, d, s2, f], [c, e, f, s3])], -2)
     best = np.argmax(squares, -1)
     q = np.take_along_axis(table, best[..., None, None], -2)[..., 0, :]
     q = q / np.linalg.norm(q, axis=-1, keepdims=True)

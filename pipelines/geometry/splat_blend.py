@@ -106,9 +106,7 @@ def blend(
         tile_x, tile_y = (tile % tiles_x) * TILE, (tile // tiles_x) * TILE
         if first == last:
             stopped[tile] = last
-            _write_empty(
-                tile_x, tile_y, width, height, background, image, alpha_image, depth_image, median_image
-            )
+            _write_empty(tile_x, tile_y, width, height, background, image, alpha_image, depth_image, median_image)
             continue
         sort_tile(pairs, first, last, spare, buckets)
         clear_tile(state, stride, width - tile_x, height - tile_y)
@@ -193,9 +191,7 @@ def blend(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _write_empty(
-    tile_x, tile_y, width, height, background, image, alpha_image, depth_image, median_image
-):
+def _write_empty(tile_x, tile_y, width, height, background, image, alpha_image, depth_image, median_image):
     """A tile without splats: the background."""
     channels = background.shape[0]
     for y in range(tile_y, min(tile_y + TILE, height)):
@@ -209,9 +205,7 @@ def _write_empty(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _write_eight(
-    low, state, at, stride, place, background, image, alpha_image, depth_image, median_image
-):
+def _write_eight(low, state, at, stride, place, background, image, alpha_image, depth_image, median_image):
     """Eight pixels of one row, from the upper (low) or lower rows of the blocks at `at` and beside it, to `place`."""
     other = at + stride
     if low:

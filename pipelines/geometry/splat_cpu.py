@@ -117,9 +117,7 @@ def forward(given: Splatting, background: Array) -> Frame:
         share(scatter_share, threads)
         share(blend_share, threads)
         share(lambda t: largest_weights(record_int, row_weight, edges[t], edges[t + 1], visibility), threads)
-    return Frame(
-        given, image, alpha, depth, median, visibility, int(tally[:, 0].sum()), record, pairs, starts, stopped
-    )
+    return Frame(given, image, alpha, depth, median, visibility, int(tally[:, 0].sum()), record, pairs, starts, stopped)
 
 
 def backward(frame: Frame, g_image: Array, g_alpha: Array | None, g_depth: Array | None) -> Gradients:

@@ -87,9 +87,7 @@ def rotation8(quats, at):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _project_eight(
-    means, m, quats, q, scales, s, opacities, o, features, f, packed, camera, right, bottom, lanes
-):
+def _project_eight(means, m, quats, q, scales, s, opacities, o, features, f, packed, camera, right, bottom, lanes):
     """Eight splats from means[m], quats[q], ... into lanes (136,): eight first and eight second halves of records,
     then per lane 1 for a splat to draw, 0 for one out of the picture, -1 for one to drop."""
     zero, one = spread8(_ZERO), spread8(_ONE)
@@ -146,9 +144,7 @@ def _project_eight(
     inside = keep_above8(det, zero, min8(min8(x_high, y_high), min8(right - x_low, bottom - y_low)), -one)
     draw = keep_above8(zero, inside, min8(draw, zero), draw)
     store_rows8(lanes, 0, u, v, sqrt8(HALF_LOG2E * cc / det), -(cb * icc), HALF_LOG2E * icc, lo, z, first)
-    store_rows8(
-        lanes, 64, second, third, pack_range8(x_from, x_to), pack_range8(y_from, y_to), zero, zero, zero, zero
-    )
+    store_rows8(lanes, 64, second, third, pack_range8(x_from, x_to), pack_range8(y_from, y_to), zero, zero, zero, zero)
     store8(lanes, 128, draw)
 
 

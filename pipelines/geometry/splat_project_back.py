@@ -202,9 +202,7 @@ def project_back(
         if seen == 8:
             _project_eight_back(means, 3 * start, quats, 4 * start, scales, 3 * start, camera, lanes, g_camera)
         elif seen > 0:
-            _fill_eight(
-                means, quats, scales, record_int, start, count, eight_means, eight_quats, eight_scales, lanes
-            )
+            _fill_eight(means, quats, scales, record_int, start, count, eight_means, eight_quats, eight_scales, lanes)
             _project_eight_back(eight_means, 0, eight_quats, 0, eight_scales, 0, camera, lanes, g_camera)
         for lane in range(count):
             i = start + lane

@@ -86,8 +86,7 @@ def _register_operator(function: Any, emit: str) -> None:
 
         def lower(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
             left, right = (
-                value if kind == float8 else _spread(builder, value)
-                for kind, value in zip(sig.args, args, strict=True)
+                value if kind == float8 else _spread(builder, value) for kind, value in zip(sig.args, args, strict=True)
             )
             return getattr(builder, emit)(left, right, flags=_FLAGS)
 
@@ -388,9 +387,7 @@ def largest8(typing: Any, value: types.Type) -> Any:
 
 
 @intrinsic
-def sums8(
-    typing: Any, v0: Any, v1: Any, v2: Any, v3: Any, v4: Any, v5: Any, v6: Any, v7: Any
-) -> Any:
+def sums8(typing: Any, v0: Any, v1: Any, v2: Any, v3: Any, v4: Any, v5: Any, v6: Any, v7: Any) -> Any:
     """Float8 whose lane k is the sum of the lanes of argument k.
 
     Three rounds of interleave-and-add, 7 additions in all, instead of eight separate reductions.

@@ -206,9 +206,7 @@ def _pack(plane: Array, chart: NDArray[np.int32], size: int, padding: int) -> Ar
     raise ValueError(f"{count} charts do not fit on {size} texels; use a larger texture or fewer faces.")
 
 
-def _place(
-    local: Array, chart: NDArray[np.int32], order: NDArray[np.int64], size: int, padding: int
-) -> Array | None:
+def _place(local: Array, chart: NDArray[np.int32], order: NDArray[np.int64], size: int, padding: int) -> Array | None:
     """(C, 2) where each chart's corner goes, in texels, or None when they do not fit."""
     spot = np.zeros((len(order), 2))
     by_chart = np.argsort(chart, kind="stable")

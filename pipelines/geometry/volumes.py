@@ -173,9 +173,7 @@ def grid_of(
     return low, (int(blocks[0]), int(blocks[1]), int(blocks[2]))
 
 
-def closed(
-    values: NDArray[np.float32], origin: NDArray[np.float64], voxel: float, active: NDArray[np.bool_]
-) -> Volume:
+def closed(values: NDArray[np.float32], origin: NDArray[np.float64], voxel: float, active: NDArray[np.bool_]) -> Volume:
     """The outermost samples become empty, and no sample lies exactly on the level (that would pinch the surface)."""
     limit = np.float32(TRUNCATION * voxel)
     for axis in range(3):

@@ -1,4 +1,5 @@
 """The single-shot detectors: anchors, box decoding and score-weighted merging (Bazarevsky et al., BlazeFace)."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import numpy as np
 from pipelines.landmarks.graph import network, sigmoid
 from pipelines.landmarks.square import Square, cut, transform
 
-MERGE_OVERLAP = 0.3            # boxes that overlap by more belong to the same thing
+MERGE_OVERLAP = 0.3  # boxes that overlap by more belong to the same thing
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,7 @@ class Detector:
         found = []
         for score, box, marks in merge(scores[good], boxes, points):
             corners = transform(to_photo, box[[[0, 1], [2, 1], [2, 3], [0, 3]]])
-            found.append(Finding(score, np.concatenate([corners.min(0), corners.max(0)]),
-                                 transform(to_photo, marks)))
+            found.append(Finding(score, np.concatenate([corners.min(0), corners.max(0)]), transform(to_photo, marks)))
         return found
 
 
@@ -76,8 +76,7 @@ def overlap(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     return common / np.maximum(own + area - common, 1e-12)
 
 
-def merge(scores: np.ndarray, boxes: np.ndarray, points: np.ndarray
-          ) -> list[tuple[float, np.ndarray, np.ndarray]]:
+def merge(scores: np.ndarray, boxes: np.ndarray, points: np.ndarray) -> list[tuple[float, np.ndarray, np.ndarray]]:
     """Weighted non-maximum suppression: each best box becomes the score-weighted mean of those it overlaps.
 
     scores (N,), boxes (N, 4), points (N, K, 2) -> [(score of the best, box, points)], best first.
@@ -89,6 +88,5 @@ def merge(scores: np.ndarray, boxes: np.ndarray, points: np.ndarray
         same[0] = True
         group, order = order[same], order[~same]
         weight = scores[group] / scores[group].sum()
-        merged.append((float(scores[group[0]]), weight @ boxes[group],
-                       np.tensordot(weight, points[group], axes=1)))
+        merged.append((float(scores[group[0]]), weight @ boxes[group], np.tensordot(weight, points[group], axes=1)))
     return merged

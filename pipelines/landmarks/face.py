@@ -1,4 +1,5 @@
 """The 468 points of the face: MediaPipe face mesh on the square that the face detector finds around the pose's head."""
+
 from __future__ import annotations
 
 import math
@@ -13,10 +14,10 @@ from pipelines.landmarks.square import Square, check_rgb, cut, invert, transform
 
 FACES = Detector("face_detection_short_range", (8, 16, 16, 16))
 PRESENCE_FLOOR = 0.5
-VIEW = 0.6                     # metres around the head that the face detector searches
-FACE_SIDE = 0.28               # metres of the square when only the pose knows where the face is
-GROWTH = 1.5                   # square / box of the face
-LEAST_SIDE = 16.0              # pixels; a square below it shows nothing of a face
+VIEW = 0.6  # metres around the head that the face detector searches
+FACE_SIDE = 0.28  # metres of the square when only the pose knows where the face is
+GROWTH = 1.5  # square / box of the face
+LEAST_SIDE = 16.0  # pixels; a square below it shows nothing of a face
 RIGHT_EYE, LEFT_EYE = 33, 263  # outer corners in the mesh
 PASSES = 2
 
@@ -63,8 +64,9 @@ def head_square(pose: PoseReading, scale: float) -> Square:
 def detected_square(points: np.ndarray, box: np.ndarray) -> Square:
     """Square of a detected face: points (6, 2) right eye, left eye, ... and box (4,) in photo pixels."""
     middle, extent = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
-    return Square(float(middle[0]), float(middle[1]), max(float(extent.max()), 1.0) * GROWTH,
-                  level_rotation(points[0], points[1]))
+    return Square(
+        float(middle[0]), float(middle[1]), max(float(extent.max()), 1.0) * GROWTH, level_rotation(points[0], points[1])
+    )
 
 
 def face_square(points: np.ndarray) -> Square:
@@ -89,5 +91,8 @@ def _look(rgb: np.ndarray, square: Square) -> FaceReading:
     out = run(cut(rgb, square, size))
     rows = out["landmarks"].astype(np.float64).reshape(468, 3) / size
     flat = transform(square.photo_from_unit(), rows[:, :2])
-    return FaceReading(np.concatenate([flat, rows[:, 2:] * square.side], axis=1).astype(np.float32),
-                       float(sigmoid(out["presence"]).reshape(())), square)
+    return FaceReading(
+        np.concatenate([flat, rows[:, 2:] * square.side], axis=1).astype(np.float32),
+        float(sigmoid(out["presence"]).reshape(())),
+        square,
+    )

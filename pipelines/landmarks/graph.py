@@ -5,12 +5,14 @@ fp16), written by `training/convert_landmarks.py`. Activations are torch tensors
 channels-last memory, which is the order the networks were made for: flattening is then a view, and a 1x1
 convolution is one matrix product.
 """
+
 from __future__ import annotations
 
 import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ Operation = Callable[..., Tensor]
 
 _lock = threading.RLock()
 _loaded: dict[Path, Network] = {}
+_folder: ContextVar[Path] = ContextVar("folder of the networks", default=WEIGHTS)
 
 
 @contextmanager
@@ -55,15 +58,19 @@ class Network:
         """Read `path` (the JSON) and the safetensors beside it; ValueError when the format is unknown."""
         graph = json.loads(path.read_text())
         if graph.get("format") != FORMAT:
-            raise ValueError(f"{path.name} has format {graph.get('format')!r}, this reader knows {FORMAT!r}; "
-                             f"convert the network again with training/convert_landmarks.py.")
+            raise ValueError(
+                f"{path.name} has format {graph.get('format')!r}, this reader knows {FORMAT!r}; "
+                f"convert the network again with training/convert_landmarks.py."
+            )
         self.name: str = graph["name"]
         self.input_size = (int(graph["input"]["shape_nhwc"][1]), int(graph["input"]["shape_nhwc"][2]))
         self.input_range = (float(graph["input"]["range"][0]), float(graph["input"]["range"][1]))
         self.outputs: dict[str, str] = graph["outputs"]
         self._input: str = graph["input"]["tensor"]
-        constants = {name: torch.from_numpy(values.astype(np.float32))
-                     for name, values in load_file(path.with_suffix(".safetensors")).items()}
+        constants = {
+            name: torch.from_numpy(values.astype(np.float32))
+            for name, values in load_file(path.with_suffix(".safetensors")).items()
+        }
         last_use = {name: step for step, op in enumerate(graph["operations"]) for name in op["in"]}
         kept = set(self.outputs.values())
         self._steps: list[tuple[Operation, list[str], str, list[str]]] = []
@@ -84,8 +91,7 @@ class Network:
         image = torch.from_numpy(np.ascontiguousarray(pixels, np.float32))
         with one_thread(), torch.inference_mode():
             values = self.run(image[None].permute(0, 3, 1, 2) * (high - low) + low)
-            return {name: _channels_last(values[tensor])[0].numpy().copy()
-                    for name, tensor in self.outputs.items()}
+            return {name: _channels_last(values[tensor])[0].numpy().copy() for name, tensor in self.outputs.items()}
 
     def run(self, image: Tensor, watch: Callable[[str, Tensor], None] | None = None) -> dict[str, Tensor]:
         """Evaluate the operations on an input (1, 3, H, W) already in `input_range`.
@@ -104,14 +110,26 @@ class Network:
         return values
 
 
-def network(name: str, folder: Path | None = None) -> Network:
+@contextmanager
+def networks_from(folder: Path) -> Iterator[None]:
+    """Inside the block, `network` reads from this folder (the user's own weights)."""
+    token = _folder.set(folder)
+    try:
+        yield
+    finally:
+        _folder.reset(token)
+
+
+def network(name: str) -> Network:
     """The converted network `name`, loaded once per process; FileNotFoundError says how to get it."""
-    path = (folder or WEIGHTS) / f"{name}.json"
+    path = _folder.get() / f"{name}.json"
     with _lock:
         if path not in _loaded:
             if not path.exists() or not path.with_suffix(".safetensors").exists():
-                raise FileNotFoundError(f"The landmark network {name} is not at {path.parent}; restore the folder "
-                                        f"or write it with training/convert_landmarks.py.")
+                raise FileNotFoundError(
+                    f"The landmark network {name} is not at {path.parent}; restore the folder "
+                    f"or write it with training/convert_landmarks.py."
+                )
             _loaded[path] = Network(path)
         return _loaded[path]
 
@@ -152,6 +170,7 @@ def _conv2d(op: dict, constants: dict[str, Tensor]) -> Operation:
             rows = x.permute(0, 2, 3, 1).reshape(height * width, channels)
             out = _activate(torch.addmm(bias, rows, matrix), act)
             return out.view(1, height, width, -1).permute(0, 3, 1, 2)
+
         return pointwise
     weight = weight.contiguous(memory_format=torch.channels_last)
     even = left == right and top == bottom
@@ -161,6 +180,7 @@ def _conv2d(op: dict, constants: dict[str, Tensor]) -> Operation:
         if not even:
             x = F.pad(x, (left, right, top, bottom))
         return _activate(F.conv2d(x, weight, bias, stride, margin, 1, groups), act)
+
     return convolve
 
 
@@ -169,8 +189,9 @@ def _max_pool(op: dict, constants: dict[str, Tensor]) -> Operation:
 
     def pool(x: Tensor) -> Tensor:
         if any(pad):
-            x = F.pad(x, pad, value=float("-inf"))       # margins of a SAME pool never win
+            x = F.pad(x, pad, value=float("-inf"))  # margins of a SAME pool never win
         return F.max_pool2d(x, kernel, stride)
+
     return pool
 
 
@@ -195,9 +216,10 @@ def _depth_to_space(op: dict, constants: dict[str, Tensor]) -> Operation:
     def rearrange(x: Tensor) -> Tensor:
         # TFLite's channel order is (block row, block column, channel); torch.pixel_shuffle's is the reverse.
         _, channels, height, width = x.shape
-        kept = channels // block ** 2
+        kept = channels // block**2
         x = x.permute(0, 2, 3, 1).reshape(1, height, width, block, block, kept).permute(0, 1, 3, 2, 4, 5)
         return x.reshape(1, height * block, width * block, kept).permute(0, 3, 1, 2)
+
     return rearrange
 
 
@@ -234,7 +256,17 @@ def _sigmoid(op: dict, constants: dict[str, Tensor]) -> Operation:
 
 
 _BUILDERS: dict[str, Callable[[dict, dict[str, Tensor]], Operation]] = {
-    "conv2d": _conv2d, "max_pool": _max_pool, "pad": _pad, "add": _add, "resize": _resize,
-    "depth_to_space": _depth_to_space, "concat": _concat, "reshape": _reshape, "mean_hw": _mean_hw,
-    "linear": _linear, "prelu": _prelu, "relu": _relu, "sigmoid": _sigmoid,
+    "conv2d": _conv2d,
+    "max_pool": _max_pool,
+    "pad": _pad,
+    "add": _add,
+    "resize": _resize,
+    "depth_to_space": _depth_to_space,
+    "concat": _concat,
+    "reshape": _reshape,
+    "mean_hw": _mean_hw,
+    "linear": _linear,
+    "prelu": _prelu,
+    "relu": _relu,
+    "sigmoid": _sigmoid,
 }

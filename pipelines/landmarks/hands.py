@@ -1,4 +1,5 @@
 """The 21 points of each hand: MediaPipe hand landmarks (full) where the palm detector or the pose see a hand."""
+
 from __future__ import annotations
 
 import math
@@ -11,23 +12,28 @@ from pipelines.landmarks.graph import network
 from pipelines.landmarks.pose_landmarks import LANDMARKS, PoseReading, pixels_per_metre
 from pipelines.landmarks.square import Square, check_rgb, cut, invert, transform, turn, upright_rotation
 
-HAND_LANDMARKS = ("wrist", *(f"{finger}_{joint}" for finger in ("thumb", "index", "middle", "ring", "pinky")
-                             for joint in (("cmc", "mcp", "ip", "tip") if finger == "thumb"
-                                           else ("mcp", "pip", "dip", "tip"))))
+HAND_LANDMARKS = (
+    "wrist",
+    *(
+        f"{finger}_{joint}"
+        for finger in ("thumb", "index", "middle", "ring", "pinky")
+        for joint in (("cmc", "mcp", "ip", "tip") if finger == "thumb" else ("mcp", "pip", "dip", "tip"))
+    ),
+)
 PALMS = Detector("palm_detection_full", (8, 16, 16, 16))
 PRESENCE_FLOOR = 0.5
-KNUCKLE = 0.09                 # metres from the wrist to the middle knuckle of an adult
-FIRST_SIDE = (0.30, 0.55)      # metres, limits of the first square
-PALM_VIEWS = (0.5, 0.7)        # metres, sides of the views that the palm detector searches
-GOOD_COST = 0.5                # a reading at or below it ends the search
-MOST_COST = 1.3                # a reading above it is doubtful in too many ways
-LEAST_HAND = 0.2               # metres, least side of the next square; else small readings make ever smaller squares
-LEAST_SIDE = 16.0              # pixels; a square below it shows nothing of a hand
-WRIST_REACH = 0.09             # metres; a hand that starts farther from the pose's wrist is another's, or none
-WRIST_BEND = math.radians(110) # a hand bent farther back than that against its forearm is upside down
-FOREARM_SEEN = 0.10            # metres in the picture; a forearm seen end on says nothing of the hand
-SAME_PALM = 0.1                # of its square: a palm seen so near an earlier one is the same palm
-SAME_HAND = 0.35               # of a hand's square: closer than this, two readings show the same hand
+KNUCKLE = 0.09  # metres from the wrist to the middle knuckle of an adult
+FIRST_SIDE = (0.30, 0.55)  # metres, limits of the first square
+PALM_VIEWS = (0.5, 0.7)  # metres, sides of the views that the palm detector searches
+GOOD_COST = 0.5  # a reading at or below it ends the search
+MOST_COST = 1.3  # a reading above it is doubtful in too many ways
+LEAST_HAND = 0.2  # metres, least side of the next square; else small readings make ever smaller squares
+LEAST_SIDE = 16.0  # pixels; a square below it shows nothing of a hand
+WRIST_REACH = 0.09  # metres; a hand that starts farther from the pose's wrist is another's, or none
+WRIST_BEND = math.radians(110)  # a hand bent farther back than that against its forearm is upside down
+FOREARM_SEEN = 0.10  # metres in the picture; a forearm seen end on says nothing of the hand
+SAME_PALM = 0.1  # of its square: a palm seen so near an earlier one is the same palm
+SAME_HAND = 0.35  # of a hand's square: closer than this, two readings show the same hand
 
 
 @dataclass(frozen=True)
@@ -95,13 +101,14 @@ def pose_hand_square(pose: PoseReading, side: str, scale: float) -> Square:
     elbow, wrist, pinky, index = (_point(pose, f"{side}_{name}") for name in ("elbow", "wrist", "pinky", "index"))
     middle = (2 * index + pinky) / 3
     reach = float(np.hypot(*(middle - wrist)))
-    if reach < KNUCKLE / 3 * scale:                      # seen end on: the forearm still knows the direction
+    if reach < KNUCKLE / 3 * scale:  # seen end on: the forearm still knows the direction
         rotation = upright_rotation(elbow, wrist)
     else:
         rotation = upright_rotation(wrist, middle)
     low, high = FIRST_SIDE
-    return Square(float(middle[0]), float(middle[1]), float(np.clip(2 * 2.7 * reach, low * scale, high * scale)),
-                  rotation)
+    return Square(
+        float(middle[0]), float(middle[1]), float(np.clip(2 * 2.7 * reach, low * scale, high * scale)), rotation
+    )
 
 
 def hand_square(points: np.ndarray, rotation: float) -> Square:
@@ -147,7 +154,7 @@ def _near(palm: Square, others: list[Square]) -> bool:
 def palm_square(palm: Finding) -> Square:
     """Square of the whole hand from a detected palm: 2.6 palms wide, half a palm towards the fingers."""
     middle, extent = (palm.box[:2] + palm.box[2:]) / 2, palm.box[2:] - palm.box[:2]
-    rotation = upright_rotation(palm.points[0], palm.points[2])                  # wrist, middle knuckle
+    rotation = upright_rotation(palm.points[0], palm.points[2])  # wrist, middle knuckle
     square = Square(float(middle[0]), float(middle[1]), max(float(extent.max()), 1.0), rotation)
     return square.scaled(2.6, shift_y=-0.5)
 
@@ -201,4 +208,7 @@ def _look(rgb: np.ndarray, square: Square) -> HandReading:
         landmarks=np.concatenate([flat, rows[:, 2:] * square.side], axis=1).astype(np.float32),
         world=turn(out["world"].astype(np.float64).reshape(21, 3), square.rotation).astype(np.float32),
         # The network was trained on mirrored pictures: what it calls left is a right hand here.
-        presence=float(out["presence"][0]), right=float(out["handedness"][0]), square=square)
+        presence=float(out["presence"][0]),
+        right=float(out["handedness"][0]),
+        square=square,
+    )

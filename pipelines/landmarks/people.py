@@ -13,6 +13,7 @@ proposes itself; it must be content with that second square (on people the third
 textures mostly by more than 0.07); and its mask must be decided nearly everywhere (0.98 to 1.0 of it on people, 0.85
 to 0.97 on textures).
 """
+
 from __future__ import annotations
 
 import math
@@ -25,17 +26,17 @@ from pipelines.landmarks.pose_landmarks import PRESENCE_FLOOR, person_square, re
 from pipelines.landmarks.square import Square, check_rgb
 
 DETECTOR = Detector("pose_detection", (8, 16, 32, 32, 32))
-SMALL = 0.4                    # side of a person's square / longer side of the photo
+SMALL = 0.4  # side of a person's square / longer side of the photo
 TILE_SHARES = (2, 4, 7, 12, 20, 35)
-TILE_STEP = 0.6                # sides from tile to tile; a person up to 0.4 tiles high lies whole in one of them
+TILE_STEP = 0.6  # sides from tile to tile; a person up to 0.4 tiles high lies whole in one of them
 MOST_TILES = 180
-SMALLEST_TILE = 160            # pixels; people in smaller ones are too small to read anything from
-FLAT = 0.01                    # standard deviation below which a tile shows nothing
-SURE = 0.75                    # detector score in the whole picture that needs no confirmation
-MOST_CONFIRMED = 6             # candidates shown to the landmark network
-CONFIRM_DRIFT = 0.05           # sides by which a confirmed person's square may still move
-CONFIRM_CRISP = 0.96           # share of a confirmed person's mask below 0.1 or above 0.9
-CONFIRM_VISIBLE = 0.6          # mean visibility of a person found in a tile, whose whole body should be in view
+SMALLEST_TILE = 160  # pixels; people in smaller ones are too small to read anything from
+FLAT = 0.01  # standard deviation below which a tile shows nothing
+SURE = 0.75  # detector score in the whole picture that needs no confirmation
+MOST_CONFIRMED = 6  # candidates shown to the landmark network
+CONFIRM_DRIFT = 0.05  # sides by which a confirmed person's square may still move
+CONFIRM_CRISP = 0.96  # share of a confirmed person's mask below 0.1 or above 0.9
+CONFIRM_VISIBLE = 0.6  # mean visibility of a person found in a tile, whose whole body should be in view
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,13 @@ def find_people(rgb: np.ndarray) -> list[PersonBox]:
 
 def tiles(height: int, width: int, side: float) -> list[Square]:
     """Squares of one side that cover the picture, at most TILE_STEP sides apart."""
+
     def places(extent: int) -> np.ndarray:
         if extent <= side:
             return np.array([extent / 2])
         count = math.ceil((extent - side) / (TILE_STEP * side) - 1e-9) + 1
         return np.linspace(side / 2, extent - side / 2, count)
+
     return [Square(float(x), float(y), side) for y in places(height) for x in places(width)]
 
 
@@ -95,8 +98,7 @@ def _search_tiles(rgb: np.ndarray, shares: tuple[int, ...]) -> list[PersonBox]:
         budget -= len(squares)
         if side < SMALLEST_TILE or budget < 0:
             break
-        found = [finding for square in squares if not _flat(rgb, square)
-                 for finding in DETECTOR.find(rgb, square)]
+        found = [finding for square in squares if not _flat(rgb, square) for finding in DETECTOR.find(rgb, square)]
         people = _confirmed(rgb, _people(found, rgb.shape), CONFIRM_VISIBLE)
         if people:
             return people
@@ -107,7 +109,7 @@ def _flat(rgb: np.ndarray, square: Square) -> bool:
     """Whether an upright tile shows one even colour, judged on a grid of about 32 x 32 pixels."""
     corners = square.corners().clip(0).astype(int)
     step = max(1, int(square.side // 32))
-    part = rgb[corners[0, 1]:corners[2, 1]:step, corners[0, 0]:corners[2, 0]:step]
+    part = rgb[corners[0, 1] : corners[2, 1] : step, corners[0, 0] : corners[2, 0] : step]
     return part.size == 0 or bool(part.std((0, 1)).max() < FLAT)
 
 
@@ -153,8 +155,12 @@ def _is_person(rgb: np.ndarray, square: Square, visible: float) -> bool:
     now, then = second.square, second.next_square
     drift = math.hypot(then.x - now.x, then.y - now.y) / now.side
     crisp = float((np.abs(second.mask - 0.5) > 0.4).mean())
-    return (second.score >= PRESENCE_FLOOR and drift <= CONFIRM_DRIFT and crisp >= CONFIRM_CRISP
-            and float(second.visibility.mean()) >= visible)
+    return (
+        second.score >= PRESENCE_FLOOR
+        and drift <= CONFIRM_DRIFT
+        and crisp >= CONFIRM_CRISP
+        and float(second.visibility.mean()) >= visible
+    )
 
 
 def _closer(rgb: np.ndarray, person: PersonBox) -> PersonBox:

@@ -3,6 +3,7 @@
 `find_people(rgb)` lists the people of a photo, `read_pose(rgb, person.square)` reads landmarks and mask of one,
 `mask_on_photo(reading, rgb.shape[:2])` lays the mask over the photo.
 """
+
 from __future__ import annotations
 
 from pipelines.landmarks.people import PersonBox, find_people

@@ -1,4 +1,5 @@
 """The 33 landmarks and the mask of one person: the heavy landmark network (BlazePose GHUM 3D)."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -10,16 +11,45 @@ from pipelines.landmarks.graph import network, sigmoid
 from pipelines.landmarks.square import Square, check_rgb, cut, to_centres, transform, turn, upright_rotation
 
 LANDMARKS = (
-    "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer",
-    "left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder", "right_shoulder", "left_elbow",
-    "right_elbow", "left_wrist", "right_wrist", "left_pinky", "right_pinky", "left_index", "right_index",
-    "left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
-    "left_heel", "right_heel", "left_foot_index", "right_foot_index")
+    "nose",
+    "left_eye_inner",
+    "left_eye",
+    "left_eye_outer",
+    "right_eye_inner",
+    "right_eye",
+    "right_eye_outer",
+    "left_ear",
+    "right_ear",
+    "mouth_left",
+    "mouth_right",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_pinky",
+    "right_pinky",
+    "left_index",
+    "right_index",
+    "left_thumb",
+    "right_thumb",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
+    "right_ankle",
+    "left_heel",
+    "right_heel",
+    "left_foot_index",
+    "right_foot_index",
+)
 
-PRESENCE_FLOOR = 0.5           # below it the landmark network says: this square holds no person
+PRESENCE_FLOOR = 0.5  # below it the landmark network says: this square holds no person
 SQUARE_GROWTH = 1.25
 HEATMAP_WINDOW = 7
-HEATMAP_FLOOR = 0.5            # weaker heat maps leave the regressed point alone (MediaPipe's value)
+HEATMAP_FLOOR = 0.5  # weaker heat maps leave the regressed point alone (MediaPipe's value)
 
 
 @dataclass(frozen=True)
@@ -71,7 +101,7 @@ def pixels_per_metre(reading: PoseReading) -> float:
     """Scale of the body in the photo: least squares between landmarks and world points, x and y alone."""
     flat = (reading.landmarks[:, :2] - reading.landmarks[:, :2].mean(0)).astype(np.float64)
     world = (reading.world[:, :2] - reading.world[:, :2].mean(0)).astype(np.float64)
-    return float((flat * world).sum() / max(float((world ** 2).sum()), 1e-9))
+    return float((flat * world).sum() / max(float((world**2).sum()), 1e-9))
 
 
 def mask_on_photo(reading: PoseReading, shape: tuple[int, int]) -> np.ndarray:
@@ -80,16 +110,22 @@ def mask_on_photo(reading: PoseReading, shape: tuple[int, int]) -> np.ndarray:
     shape: (height, width) of the photo.
     """
     height, width = shape
-    return cv2.warpAffine(reading.mask, to_centres(reading.mask_from_photo), (width, height),
-                          flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_CONSTANT,
-                          borderValue=0.0)
+    return cv2.warpAffine(
+        reading.mask,
+        to_centres(reading.mask_from_photo),
+        (width, height),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=0.0,
+    )
 
 
 def person_square(hip: np.ndarray, scale_point: np.ndarray) -> Square:
     """The square of a person from mid-hip and the full-body scale point (2,), both in photo pixels."""
     reach = float(np.hypot(*(scale_point - hip)))
-    return Square(float(hip[0]), float(hip[1]), max(2.0 * reach * SQUARE_GROWTH, 1.0),
-                  upright_rotation(hip, scale_point))
+    return Square(
+        float(hip[0]), float(hip[1]), max(2.0 * reach * SQUARE_GROWTH, 1.0), upright_rotation(hip, scale_point)
+    )
 
 
 def refine(points: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:
@@ -106,7 +142,7 @@ def refine(points: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:
         if not (0 <= column < width and 0 <= row < height):
             continue
         left, top = max(column - reach, 0), max(row - reach, 0)
-        window = sigmoid(heatmaps[top:row + reach + 1, left:column + reach + 1, k])
+        window = sigmoid(heatmaps[top : row + reach + 1, left : column + reach + 1, k])
         if window.max() < HEATMAP_FLOOR:
             continue
         total = window.sum()
@@ -130,5 +166,9 @@ def _look(rgb: np.ndarray, square: Square) -> PoseReading:
         visibility=sigmoid(rows[:33, 3]).astype(np.float32),
         presence=sigmoid(rows[:33, 4]).astype(np.float32),
         world=turn(out["world"].astype(np.float64).reshape(39, 3)[:33], square.rotation).astype(np.float32),
-        mask=mask, mask_from_photo=square.affine(*mask.shape[::-1]),
-        score=float(out["presence"][0]), square=square, next_square=person_square(photo[33], photo[34]))
+        mask=mask,
+        mask_from_photo=square.affine(*mask.shape[::-1]),
+        score=float(out["presence"][0]),
+        square=square,
+        next_square=person_square(photo[33], photo[34]),
+    )

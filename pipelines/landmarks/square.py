@@ -3,6 +3,7 @@
 A network looks at a square of the photo. Coordinates are continuous: pixel i covers i..i+1, its centre lies at
 i + 0.5, in the photo and in the cut picture alike.
 """
+
 from __future__ import annotations
 
 import math
@@ -32,8 +33,7 @@ class Square:
     def photo_from_unit(self) -> np.ndarray:
         """(2, 3) affine from the unit square (0..1, y down) to photo pixels."""
         cos, sin = math.cos(self.rotation) * self.side, math.sin(self.rotation) * self.side
-        return np.array([[cos, -sin, self.x - 0.5 * (cos - sin)],
-                         [sin, cos, self.y - 0.5 * (sin + cos)]])
+        return np.array([[cos, -sin, self.x - 0.5 * (cos - sin)], [sin, cos, self.y - 0.5 * (sin + cos)]])
 
     def affine(self, width: int, height: int) -> np.ndarray:
         """(2, 3) affine from photo pixels to the pixels of a cut picture of that size."""
@@ -47,8 +47,12 @@ class Square:
     def scaled(self, factor: float, shift_y: float = 0.0) -> Square:
         """The square grown by `factor` after moving by `shift_y` sides along its own downward axis."""
         step = shift_y * self.side
-        return Square(self.x - math.sin(self.rotation) * step, self.y + math.cos(self.rotation) * step,
-                      self.side * factor, self.rotation)
+        return Square(
+            self.x - math.sin(self.rotation) * step,
+            self.y + math.cos(self.rotation) * step,
+            self.side * factor,
+            self.rotation,
+        )
 
 
 def upright_rotation(start: np.ndarray, end: np.ndarray) -> float:
@@ -95,11 +99,17 @@ def cut(rgb: np.ndarray, square: Square, size: int) -> np.ndarray:
         if right - left < factor or bottom - top < factor:
             return np.zeros((size, size, 3), np.float32)
         columns, rows = (right - left) // factor, (bottom - top) // factor
-        part = rgb[top:top + rows * factor, left:left + columns * factor]
+        part = rgb[top : top + rows * factor, left : left + columns * factor]
         rgb = cv2.resize(part, (int(columns), int(rows)), interpolation=cv2.INTER_AREA)
         affine = affine @ np.array([[factor, 0, left], [0, factor, top], [0, 0, 1.0]])
-    return cv2.warpAffine(np.ascontiguousarray(rgb, np.float32), to_centres(affine), (size, size),
-                          flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(0.0, 0.0, 0.0))
+    return cv2.warpAffine(
+        np.ascontiguousarray(rgb, np.float32),
+        to_centres(affine),
+        (size, size),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(0.0, 0.0, 0.0),
+    )
 
 
 def to_centres(affine: np.ndarray) -> np.ndarray:
@@ -112,5 +122,6 @@ def to_centres(affine: np.ndarray) -> np.ndarray:
 def check_rgb(rgb: np.ndarray) -> None:
     """ValueError unless rgb is (H, W, 3) float in 0..1 and at least one pixel large."""
     if rgb.ndim != 3 or rgb.shape[2] != 3 or not np.issubdtype(rgb.dtype, np.floating) or rgb.size == 0:
-        raise ValueError(f"A picture must be (height, width, 3) float RGB in 0..1, got shape {rgb.shape}, "
-                         f"type {rgb.dtype}.")
+        raise ValueError(
+            f"A picture must be (height, width, 3) float RGB in 0..1, got shape {rgb.shape}, type {rgb.dtype}."
+        )

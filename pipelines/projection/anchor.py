@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.projection.body_maps import NOTHING
 from pipelines.projection.body_mesh import ARM_END, part_labels
+from pipelines.projection.body_surfaces import NOTHING
 
 Floats = NDArray[np.float32]
 
@@ -37,7 +37,12 @@ class Anchor:
 
 
 def choose_anchor(
-    maps: dict[str, NDArray], rgb: Floats, mask: NDArray[np.bool_], reach: float, slack: int, trusted: dict[str, bool]
+    maps: dict[str, NDArray],
+    rgb: Floats,
+    mask: NDArray[np.bool_],
+    reach: float,
+    slack: int,
+    trusted: dict[str, bool],
 ) -> Anchor:
     """Pick, per pixel, the body with or without its forearms.
 

@@ -44,7 +44,7 @@ def render_around(splats: Splats, height: int) -> list[Drawn]:
             )  # fmt: skip
             rgb = np.clip(image.features / np.maximum(image.alpha, 1e-3)[..., None], 0.0, 1.0)
             depth = without_pinholes(image.median_depth)
-            result.append(Drawn(rgb, image.alpha, camera, feather=4.0, sharpness=4.0, depth=depth))
+            result.append(Drawn(rgb, image.alpha, camera, feather=4.0, edges=True, sharpness=4.0, depth=depth))
     return result
 
 

@@ -41,7 +41,8 @@ def back_colours(
     """(h, w, 3) colours of the far side, and (h, w) bool where they are not the photo's own pixel.
 
     rgb, mask: the photo. inside: distance to the outline, px. sides: body part on the front and on the back,
-    filled up over the mask. two: the ray meets two limbs, so that the front's colour says nothing of the back. likeness: how far (CIELAB) a pixel may be from the cloth at the outline and still be the same cloth.
+    filled up over the mask. two: the ray meets two limbs, so that the front's colour says nothing of the back.
+    likeness: how far (CIELAB) a pixel may be from the cloth at the outline and still be the same cloth.
     pixel: metres per pixel.
     """
     lab = cv2.cvtColor(np.ascontiguousarray(rgb, np.float32), cv2.COLOR_RGB2LAB)
@@ -61,9 +62,12 @@ def back_colours(
     result = replace(result, rgb, copied, heads.head & mask & ~other, blur)
     # Trunk and legs share their clothes; head and forearms have their own.
     cloth = cloth_groups(names)
+    # Beside a hand in the photo the fitted hand may miss, and the hand's skin is no cloth.
+    reach = 2 * max(round(0.015 / pixel), 1) + 1
+    doubtful = cv2.dilate(other.astype(np.uint8), np.ones((reach, reach), np.uint8)).astype(bool)
     for number in np.unique(cloth[:-1]):
         own = (cloth[sides[1]] == number) & mask & (~heads.head | other)
-        result = replace(result, rgb, copied & ~other, own, blur)
+        result = replace(result, rgb, copied & ~other, own, blur, doubtful)
     skin = skin_colour(rgb, mask, part, names)
     if skin is not None and (heads.back_face & ~heads.face).any():
         plain = smooth((heads.back_face & ~heads.face & mask).astype(np.float32), mask, blur)[..., None]
@@ -83,7 +87,8 @@ def same_cloth(calm: Floats, region: Mask, inside: Floats, likeness: float, pixe
     cv2.setRNGSeed(1)
     criteria = (cv2.TERM_CRITERIA_MAX_ITER, 12, 0.0)
     samples = weighed[rim][:: max(1, int(rim.sum()) // 4000)]
-    _, _, palette = cv2.kmeans(samples, PALETTE, None, criteria, 1, cv2.KMEANS_PP_CENTERS)
+    unlabelled = np.zeros((len(samples), 1), np.int32)
+    _, _, palette = cv2.kmeans(samples, PALETTE, unlabelled, criteria, 1, cv2.KMEANS_PP_CENTERS)
     distance = np.stack([np.sqrt(((weighed - colour) ** 2).sum(-1)) for colour in palette], -1)
     closest = np.where(rim, np.argmin(distance, -1), -1)
     same = rim.copy()
@@ -119,15 +124,20 @@ def hair_that_goes_around(calm: Floats, mask: Mask, heads: Heads) -> Mask:
     return solid if solid.sum() > 0.3 * found.sum() else found
 
 
-def replace(result: Floats, rgb: Floats, copied: Mask, region: Mask, blur: float) -> Floats:
-    """Fill a region's pixels that are not copied from those that are; unchanged where none is."""
+def replace(
+    result: Floats, rgb: Floats, copied: Mask, region: Mask, blur: float, doubtful: Mask | None = None
+) -> Floats:
+    """Fill a region's pixels that are not copied from those that are (and not doubtful, if any are left); unchanged
+    where none is."""
     if not (copied & region).any() or (copied | ~region).all():
         return result
     rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
     window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     whole = result.copy()
+    sure = copied & region if doubtful is None else copied & region & ~doubtful
+    sure = sure[window] if sure.any() else (copied & region)[window]
     result, rgb, copied, region = result[window], rgb[window], copied[window], region[window]
-    source = copied & region
+    source = sure
     # Two passes: the source without its rim to the replaced part, whose colour is mixed.
     solid = cv2.erode(source.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
     solid = solid if solid.sum() > 0.2 * source.sum() else source
@@ -145,7 +155,8 @@ def replace(result: Floats, rgb: Floats, copied: Mask, region: Mask, blur: float
     from_y = np.clip(np.round(rows + ahead[..., 0]).astype(int), 0, region.shape[0] - 1)
     from_x = np.clip(np.round(columns + ahead[..., 1]).astype(int), 0, region.shape[1] - 1)
     detail = np.where(solid[..., None], rgb - fine, 0.0)[from_y, from_x]
-    keep = smooth(solid.astype(np.float32), region, 1.0)[..., None] * copied[..., None]
+    kept = cv2.erode((copied | ~region).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & region
+    keep = smooth(kept.astype(np.float32), region, 1.0)[..., None] * kept[..., None]
     made = base + detail
     whole[window] = np.where(region[..., None], keep * rgb + (1 - keep) * made, result)
     return whole

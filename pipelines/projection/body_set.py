@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from pipelines.geometry.mesh_raster import face_normals
 from pipelines.geometry.rotations import axes_of_covariance
-from pipelines.projection.body_maps import NOTHING
 from pipelines.projection.body_mesh import ARM_END, BodyMesh, cloth_groups, part_labels
+from pipelines.projection.body_surfaces import NOTHING
 from pipelines.projection.hull import inside_hull
 from pipelines.projection.outline import half_width, nearest, smooth
 from pipelines.projection.sampling import Grid
@@ -20,7 +20,7 @@ FLAT = 0.35  # cosine to the ray below which a face is too foreshortened for a l
 
 
 def body_set(
-    mesh: BodyMesh, grid: Grid, full: NDArray[np.floating], arms_used: tuple[bool, bool]
+    mesh: BodyMesh, grid: Grid, full: NDArray, arms_used: tuple[bool, bool]
 ) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Means (N, 3) world, quaternions, scales and colours (N, 3) of one splat per chosen face.
 
@@ -71,7 +71,12 @@ def triangle_axes(corners: NDArray[np.floating]) -> tuple[NDArray[np.float32], N
 
 
 def _colours(
-    mesh: BodyMesh, grid: Grid, part: NDArray[np.uint8], rows: NDArray, columns: NDArray, towards: NDArray[np.bool_]
+    mesh: BodyMesh,
+    grid: Grid,
+    part: NDArray[np.uint8],
+    rows: NDArray,
+    columns: NDArray,
+    towards: NDArray[np.bool_],
 ) -> NDArray[np.float32]:
     """(N, 3): calm colour of the same body part at the nearest pixel, front or back by the way the face looks.
 

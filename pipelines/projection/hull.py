@@ -11,7 +11,10 @@ from pipelines.projection.outline import depth_inside
 
 
 def inside_hull(
-    means: NDArray[np.floating], camera: Camera, mask: NDArray[np.bool_], inset: NDArray[np.floating] | float = 0.0
+    means: NDArray[np.floating],
+    camera: Camera,
+    mask: NDArray[np.bool_],
+    inset: NDArray[np.floating] | float = 0.0,
 ) -> NDArray[np.bool_]:
     """(N,) whether each point (N, 3) world projects into the mask of the camera's picture.
 

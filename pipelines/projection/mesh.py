@@ -21,9 +21,7 @@ class MeshParams:
 
 
 @step("mesh", version=1, title="Mesh")
-def mesh(
-    splats: Splats, layers: Layers, matte: Cutout, body_fit: Body, params: MeshParams, ctx: Context
-) -> Mesh:
+def mesh(splats: Splats, layers: Layers, matte: Cutout, body_fit: Body, params: MeshParams, ctx: Context) -> Mesh:
     """A closed surface around the splats, textured from the photo first and from the splats where it sees nothing.
 
     Depth pictures from all sides and the two layers are fused to a solid; what enough of them see as empty is outside,

@@ -50,7 +50,7 @@ def rounded(inside: Floats, radius: Floats) -> Floats:
     return np.sqrt(np.maximum(d * (2.0 * radius - d), 0.0))
 
 
-def smooth(values: NDArray[np.floating], weight: NDArray[np.floating], sigma: float) -> Floats:
+def smooth(values: NDArray, weight: NDArray, sigma: float) -> Floats:
     """Gaussian mean over the pixels with a weight (normalised convolution, Knutsson & Westin 1993).
 
     values: (H, W) or (H, W, C); weight (H, W) >= 0; sigma px. Far from any weight the values are 0.

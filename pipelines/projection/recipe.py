@@ -27,4 +27,11 @@ RECIPE = Recipe(
     "The photo on the front and back of the fitted body; no network of ours.",
     "none",
     (photo, person, matte, keypoints, body_fit, body_maps, layers, splats, turntable, mesh),
+    warm={
+        "photo": {"longest_side": 512},
+        "body.maps": {"resolution": 192},
+        "splats": {"count": 6000},
+        "turntable": {"frames": 2, "size": 96},
+        "mesh": {"faces": 2000, "texture": 256, "voxel": 20.0, "views": 128},
+    },
 )

@@ -17,14 +17,17 @@ SURFACES = ("front", "back", "leave", "enter")
 SPREAD = 0.42  # standard deviation of a splat in steps of the grid: below 0.35 sides get holes, above 0.5 it blurs
 THIN = 0.2  # standard deviation across the surface, in steps of the grid
 STRETCH = 8.0  # a step in depth beyond this many grid steps is an edge, not a slope ...
-RIM, RIM_STRETCH = 4.0, 3.0  # within so many grid pixels of the outline surfaces turn away; walls fill their slope
+RIM, RIM_STRETCH = (
+    4.0,
+    3.0,
+)  # within so many grid pixels of the outline surfaces turn away; walls fill their slope
 
 
 @dataclass(frozen=True)
 class Grid:
     """The layers resampled. camera: the view on this grid. mask, two (h, w); alpha (h, w); depth (4, h, w)
-    metres: front, back, leave, enter (see `solid.Solid`); rgb (2, h, w, 3); part (2, h, w); seen, arm (h, w) uint8; step (h, w): metres per grid pixel at the middle depth;
-    inside (h, w): distance to the outline, px."""
+    metres: front, back, leave, enter (see `solid.Solid`); rgb (2, h, w, 3); part (2, h, w); seen, arm (h, w) uint8;
+    step (h, w): metres per grid pixel at the middle depth; inside (h, w): distance to the outline, px."""
 
     camera: Camera
     mask: NDArray[np.bool_]
@@ -57,7 +60,19 @@ def resample(layers: dict[str, NDArray], camera: Camera, scale: float) -> Grid:
     part = np.stack([layers["front_part"][rows, columns], layers["back_part"][rows, columns]])
     step = depth[:2].mean(0) / grid.K[0, 0]
     seen, arm = (layers[name][rows, columns] for name in ("seen", "arm"))
-    return Grid(grid, mask, layers["two"][rows, columns] & mask, alpha, depth, rgb, part, seen, arm, step, depth_inside(mask))
+    return Grid(
+        grid,
+        mask,
+        layers["two"][rows, columns] & mask,
+        alpha,
+        depth,
+        rgb,
+        part,
+        seen,
+        arm,
+        step,
+        depth_inside(mask),
+    )
 
 
 def _depth(depth: Floats, mask: NDArray, x: Floats, y: Floats, rows: NDArray, columns: NDArray) -> Floats:
@@ -80,21 +95,21 @@ def _colour(rgb: Floats, mask: NDArray, width: int, height: int) -> Floats:
 def _scaled(image: Floats, width: int, height: int) -> Floats:
     finer = width > image.shape[1]
     how = cv2.INTER_LINEAR if finer else cv2.INTER_AREA
-    return cv2.resize(np.ascontiguousarray(image, np.float32), (width, height), interpolation=how)
+    return cv2.resize(np.ascontiguousarray(image, np.float32), (width, height), interpolation=how).astype(np.float32)
 
 
 def sharpen_for_blur(rgb: Floats, mask: NDArray[np.bool_], variance: float) -> Floats:
     """Colours that, spread by Gaussians of `variance` (px^2), give the picture back: one step of van Cittert's
-    deconvolution, clipped to what the neighbourhood holds so that no rim of light appears."""
+    deconvolution inside the mask, clipped to 0..1."""
     weight = mask.astype(np.float32)
     sigma = float(np.sqrt(variance))
 
     def spread(image: Floats) -> Floats:
         top = cv2.GaussianBlur(image * weight[..., None], (0, 0), sigma)
-        return top / np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)[..., None]
+        return (top / np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)[..., None]).astype(np.float32)
 
     sharper = rgb + (rgb - spread(rgb))
-    return np.clip(sharper, 0, 1) * mask[..., None] + rgb * ~mask[..., None]
+    return np.where(mask[..., None], np.clip(sharper, 0, 1), rgb).astype(np.float32)
 
 
 def rim_opacity(alpha: Floats, mask: NDArray[np.bool_], variance: float) -> Floats:

@@ -51,8 +51,8 @@ def solidify(
 ) -> Solid:  # fmt: skip
     """Two closed surfaces over the mask.
 
-    pixel: metres per pixel at the body's distance. limb (256,): which limb a part label belongs to. bare: where front, and back, wear nothing that could be loose
-    (face, hands, feet).
+    pixel: metres per pixel at the body's distance. limb (256,): which limb a part label belongs to.
+    bare: where front, and back, wear nothing that could be loose (face, hands, feet).
     """
     inside = depth_inside(mask)
     body_inside = depth_inside(anchor.covered)
@@ -79,14 +79,15 @@ def solidify(
     thinner = np.exp(-np.maximum(away_from(both) * pixel - 0.03, 0.0) / shape.carry)
     front, leave = pinched(front, leave, close, thinner, shape.thin)
     enter, back = pinched(enter, back, close, thinner, shape.thin)
-    return Solid(*((d * mask).astype(np.float32) for d in (front, back, leave, enter)), two)
+    f, b, x, e = ((d * mask).astype(np.float32) for d in (front, back, leave, enter))
+    return Solid(f, b, x, e, two)
 
 
 def pinched(near: Floats, far: Floats, close: Floats, thinner: Floats, thin: float) -> tuple[Floats, Floats]:
     """Two sides of one limb brought together about their middle: at most `close` from it, metres."""
     middle, half = (near + far) / 2, np.maximum((far - near) / 2, thin)
     half = np.minimum(np.maximum(half * thinner, np.minimum(half, thin)), close)
-    return middle - half, middle + half
+    return (middle - half).astype(np.float32), (middle + half).astype(np.float32)
 
 
 def rim(inside: Floats, half: Floats, mask: NDArray[np.bool_], pixel: float) -> Floats:
@@ -105,9 +106,8 @@ def rim(inside: Floats, half: Floats, mask: NDArray[np.bool_], pixel: float) -> 
 
 def away_from(mask: NDArray[np.bool_]) -> Floats:
     """(h, w) distance to the nearest pixel of the mask, px, 0 in it."""
-    import cv2
-
-    return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    distance = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    return distance.astype(np.float32, copy=False)
 
 
 def limb_borders(
@@ -129,9 +129,7 @@ def limb_borders(
     return cut
 
 
-def cuts(
-    depth: Floats, known: NDArray[np.bool_], labels: NDArray[np.uint8], jump: float
-) -> NDArray[np.bool_]:
+def cuts(depth: Floats, known: NDArray[np.bool_], labels: NDArray[np.uint8], jump: float) -> NDArray[np.bool_]:
     """(2, h, w): no connection to the right, and below: known depths that part, or an arm's border."""
     cut = np.zeros((2, *depth.shape), bool)
     both = known[:, :-1] & known[:, 1:]

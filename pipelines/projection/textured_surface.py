@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 
 HEAD, PELVIS = 15, 0  # in body22
+_PHOTO_FADE = (0.05, 0.25)  # cosine; the photo is used to about 80 degrees, because nothing else is as true
 _PHOTO_VOTES = 4.0  # against one for each rendered view: the two layers are measured, not drawn
 
 
@@ -44,9 +45,7 @@ def textured_surface(
     atlas = unwrap(vertices, faces, axes, density=density, longest=0.55 * height, size=params.texture)
     ctx.progress(0.75, "texture coordinates")
     photo, back = photo_pictures(matte, layers, body_fit.camera)
-    texture = bake(
-        atlas, vertices, faces, [[photo], [back], drawn], (splats.means, splats.colours), params.texture
-    )
+    texture = bake(atlas, vertices, faces, [[photo], [back], drawn], (splats.means, splats.colours), params.texture)
     ctx.progress(0.95, "texture", texture)
     normals = vertex_normals(vertices, faces)
     seen = seen_codes(vertices, faces, photo.camera, photo.alpha)
@@ -76,7 +75,8 @@ def solid_surface(
 
 def photo_pictures(matte: Cutout, layers: Layers, camera: Camera) -> tuple[Picture, Picture]:
     """The photo, and the back layer's colours as the same camera would see them from within."""
-    photo = Picture(matte.rgb, matte.alpha, camera.resized(matte.alpha.shape[1], matte.alpha.shape[0]))
+    camera = camera.resized(matte.alpha.shape[1], matte.alpha.shape[0])
+    photo = Picture(matte.rgb, matte.alpha, camera, fade=_PHOTO_FADE)
     mask = layers.arrays["mask"].astype(np.float32)
     return photo, Picture(layers.arrays["back_rgb"], mask, layers.camera, last=True)
 

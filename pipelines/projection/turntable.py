@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.geometry.cameras import Camera
-from pipelines.geometry.splat_raster import render_numpy
 from pipelines.records import Body, Splats, ViewSet
 from pipelines.step import Context, knob, step
 
@@ -46,6 +45,9 @@ def pivot(body: Body) -> NDArray[np.float64]:
 
 def picture(splats: Splats, camera: Camera) -> NDArray[np.float32]:
     """(H, W, 4) straight alpha, 0..1."""
+    # Heavy packages are imported by the work alone, not by the declaration.
+    from pipelines.geometry.splat_raster import render_numpy
+
     drawn = render_numpy(
         splats.means, splats.quats, splats.scales, splats.opacities, splats.colours, camera.world_to_camera, camera.K,
         camera.width, camera.height,

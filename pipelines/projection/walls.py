@@ -40,12 +40,24 @@ def walls(grid: Grid, inset: float) -> Walls:
     """
     core = cv2.erode(grid.mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1).astype(bool)
     ring = grid.mask & ~core
-    # Two limbs behind one another have a wall each.
-    single, double = np.nonzero(ring & ~grid.two), np.nonzero(ring & grid.two)
-    rows, columns = (np.concatenate([single[axis], double[axis], double[axis]]) for axis in (0, 1))
-    front = np.concatenate([grid.depth[0][single], grid.depth[0][double], grid.depth[3][double]])
-    back = np.concatenate([grid.depth[1][single], grid.depth[2][double], grid.depth[1][double]])
-    side = np.concatenate([np.full(len(single[0]), -1), np.zeros(len(double[0])), np.ones(len(double[0]))])
+    # Two limbs behind one another have a wall each; so has a lone pixel whose front belongs to one limb and whose
+    # back to another, which would be a web between them: it is far thicker than the outline beside it.
+    depth = grid.depth[1] - grid.depth[0]
+    slim = cv2.erode(np.where(ring, depth, 1e3).astype(np.float32), np.ones((9, 9), np.uint8))
+    web = ring & ~grid.two & (depth > 2.0 * slim + 4.0 * grid.step)
+    single, double, both = np.nonzero(ring & ~grid.two & ~web), np.nonzero(ring & grid.two), np.nonzero(web)
+    near, far, leave, enter = grid.depth[0], grid.depth[1], grid.depth[2], grid.depth[3]
+    strips = (
+        (single, near[single], far[single], -1.0), (double, near[double], leave[double], 0.0),
+        (double, enter[double], far[double], 1.0), (both, near[both], near[both] + slim[both], 0.0),
+        (both, far[both] - slim[both], far[both], 1.0),
+    )  # fmt: skip
+    rows, columns = (np.concatenate([strip[0][axis] for strip in strips]) for axis in (0, 1))
+    front, back = (
+        np.concatenate([strip[1] for strip in strips]),
+        np.concatenate([strip[2] for strip in strips]),
+    )
+    side = np.concatenate([np.full(len(strip[1]), strip[3]) for strip in strips])
     step = grid.step[rows, columns]
     count = np.maximum(np.ceil((back - front) / (SPACING * step)).astype(int) - 1, 0)
     owner = np.repeat(np.arange(len(rows)), count)
@@ -54,7 +66,9 @@ def walls(grid: Grid, inset: float) -> Walls:
     turn = inward(grid)
     middle = np.stack([columns, rows], 1)[owner] + 0.5
     direction = turn[rows, columns][owner]
-    thickness = smooth((grid.depth[1] - grid.depth[0]) / np.maximum(grid.step, 1e-6), ring.astype(np.float32), 2.0)[rows, columns]
+    thickness = smooth((grid.depth[1] - grid.depth[0]) / np.maximum(grid.step, 1e-6), ring.astype(np.float32), 2.0)[
+        rows, columns
+    ]
     thickness = np.minimum(thickness, (back - front) / step)
     mix = np.where(side[owner] < 0, np.clip((share - 0.3) / 0.4, 0.0, 1.0), side[owner])
     colours = mirrored_colours(grid, middle, direction, share, thickness[owner], mix)
@@ -108,7 +122,10 @@ def _outward(grid: Grid, rows: NDArray, columns: NDArray) -> tuple[NDArray, NDAr
             at = rows + 1 + dy, columns + 1 + dx
             nearer = (inside[at] < best) & (sheet[at] == own)
             best = np.where(nearer, inside[at], best)
-            best_row, best_column = np.where(nearer, rows + dy, best_row), np.where(nearer, columns + dx, best_column)
+            best_row, best_column = (
+                np.where(nearer, rows + dy, best_row),
+                np.where(nearer, columns + dx, best_column),
+            )
     return best_row, best_column
 
 
@@ -119,7 +136,8 @@ def mirrored_colours(
     """(N, 3) colours on the sides: the photo as far inside the outline as the point lies round the corner.
 
     middle (N, 2) px of the outermost pixels, direction (N, 2) inwards, share 0..1 of the way from front to back,
-    thickness (N,) of the wall in pixels, mix (N,) 0..1 from the front's colours to the back's. The path never crosses the limb's middle nor another part of the body.
+    thickness (N,) of the wall in pixels, mix (N,) 0..1 from the front's colours to the back's. The path never
+    crosses the limb's middle nor another part of the body.
     """
     at = _clip(middle, grid.mask.shape)
     limit = np.maximum(1.2 * smooth(half_width(grid.inside), grid.mask, 2.0)[at], 1.0)

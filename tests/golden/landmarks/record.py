@@ -6,6 +6,7 @@
 Writes beside itself `whole.npz` (samples of every output of every network on `probe_picture`, kernels as
 applications run them) and `operations.npz` (samples of every intermediate tensor, plain reference kernels).
 """
+
 from __future__ import annotations
 
 import argparse
@@ -45,7 +46,8 @@ def main() -> None:
     operations: dict[str, np.ndarray] = {}
     for name, source in convert_landmarks.SOURCES.items():
         data = convert_landmarks.read_member(
-            args.npm if source.package is convert_landmarks.NPM else args.wheel, source.member)
+            args.npm if source.package is convert_landmarks.NPM else args.wheel, source.member
+        )
         for every in (False, True):
             runtime = Interpreter(model_content=data, num_threads=1, experimental_preserve_all_tensors=every)
             runtime.allocate_tensors()
@@ -56,13 +58,13 @@ def main() -> None:
             if not every:
                 for out in runtime.get_output_details():
                     whole[f"{name}/{source.outputs[out['name']]}"] = sample(
-                        runtime.get_tensor(out["index"]), WHOLE_SAMPLES)
+                        runtime.get_tensor(out["index"]), WHOLE_SAMPLES
+                    )
                 continue
             converter = convert_landmarks.Converter(data)
             converter.convert()
             for op in converter.ops:
-                operations[f"{name}/{op['out']}"] = sample(
-                    runtime.get_tensor(int(op["out"][1:])), OPERATION_SAMPLES)
+                operations[f"{name}/{op['out']}"] = sample(runtime.get_tensor(int(op["out"][1:])), OPERATION_SAMPLES)
     np.savez_compressed(HERE / "whole.npz", **whole)
     np.savez_compressed(HERE / "operations.npz", **operations)
 

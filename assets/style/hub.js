@@ -1,0 +1,158 @@
+// What the page knows: the last snapshot of the run, what is selected, and knobs that were changed but not yet run.
+export const hub = {
+  view: { state: "loading", steps: [] },
+  visitor: "",
+  card: null, // steps and knobs of the run's system
+  selected: null, // name of a step
+  following: true, // the selection follows the running step until the visitor chooses
+  draft: {}, // {step: {knob: value}}
+  act: () => {},
+};
+const listeners = new Set();
+
+export function listen(callback) {
+  listeners.add(callback);
+  callback();
+}
+
+export function changed() {
+  for (const callback of listeners) callback();
+}
+
+export function address(path) {
+  return new URL(path, document.baseURI).href;
+}
+
+export function step(name) {
+  return hub.view.steps.find((s) => s.name === name) || null;
+}
+
+export function cardOf(name) {
+  return hub.card?.steps.find((s) => s.name === name) || null;
+}
+
+export function act(type, data = {}) {
+  hub.act({ type, ...data });
+}
+
+export function select(name, byHand = true) {
+  if (byHand) hub.following = false;
+  hub.selected = name;
+  changed();
+}
+
+export function followAgain() {
+  hub.following = true;
+  choose();
+  changed();
+}
+
+// A new snapshot, or a sentence about what went wrong.
+export function receive(value) {
+  if (!value || value.state === "loading") return;
+  if (value.error) {
+    say(value.error, "error");
+    return;
+  }
+  if (value.notice) say(value.notice, "note");
+  const before = hub.view;
+  hub.view = value;
+  hub.visitor = value.visitor || hub.visitor;
+  if (before.run !== value.run) {
+    hub.draft = {};
+    hub.following = true;
+    hub.selected = null;
+  } else if (value.busy && !before.busy) {
+    hub.draft = {};
+    hub.following = true;
+    say("");
+  }
+  document.body.dataset.hsState = value.busy ? "busy" : value.state;
+  const buttons = document.getElementById("hs-go");
+  if (buttons) buttons.dataset.busy = value.busy ? "yes" : "no";
+  document.body.dataset.hsMine = value.mine ? "yes" : "no";
+  if (value.system && hub.card?.name !== value.system) readCard(value.system);
+  choose();
+  changed();
+}
+
+async function readCard(system) {
+  const answer = await fetch(address(`systems/${system}.json`));
+  if (!answer.ok) return;
+  hub.card = await answer.json();
+  changed();
+}
+
+function choose() {
+  const steps = hub.view.steps;
+  if (!steps.length) return;
+  if (!hub.following && steps.some((s) => s.name === hub.selected)) return;
+  const now = steps.find((s) => ["running", "failed", "missing", "cancelled", "needs-you"].includes(s.state));
+  const shown = (kind) => steps.find((s) => s.record === kind && s.plates.length);
+  const queued = hub.view.busy && steps.find((s) => s.state === "queued");
+  const last = [...steps].reverse().find((s) => s.plates.length);
+  hub.selected = (now || queued || shown("views") || shown("splats") || shown("mesh") || last || steps[0]).name;
+}
+
+// The steps that would be out of date with the changed knobs.
+export function stale() {
+  const names = new Set();
+  for (const [name, values] of Object.entries(hub.draft)) {
+    if (!Object.keys(values).length) continue;
+    names.add(name);
+    for (const later of cardOf(name)?.after || []) names.add(later);
+  }
+  return names;
+}
+
+export function setKnob(name, knob, value) {
+  const values = { ...hub.draft[name] };
+  if (String(value) === String(present(name, knob))) delete values[knob.name];
+  else values[knob.name] = value;
+  hub.draft = { ...hub.draft, [name]: values };
+  if (!Object.keys(values).length) delete hub.draft[name];
+  hub.following = false;
+  changed();
+}
+
+// The value that the last run used, in the knob's own type.
+export function present(name, knob) {
+  const value = hub.view.settings?.[name]?.[knob.name] ?? knob.default;
+  if (knob.type === "bool") return ["true", "1", "yes", "on"].includes(String(value).toLowerCase());
+  return knob.type === "str" ? String(value) : Number(value);
+}
+
+let banner = null;
+export function banners(element) {
+  banner = element;
+}
+export function say(sentence, kind = "note") {
+  if (!banner) return;
+  banner.hidden = !sentence;
+  banner.dataset.kind = kind;
+  banner.querySelector("span").textContent = sentence;
+  banner.setAttribute("role", kind === "error" ? "alert" : "status");
+}
+
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "class") element.className = value;
+    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value != null) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((c) => c != null && c !== false));
+  return element;
+}
+
+export const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+export function seconds(value) {
+  if (value == null) return "";
+  return value < 10 ? `${value.toFixed(1)} s` : `${Math.round(value)} s`;
+}
+
+export function size(bytes) {
+  return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}

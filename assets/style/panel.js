@@ -1,0 +1,134 @@
+// The inspector: what the selected step did, its numbers, its knobs, and what can be done from here.
+import { act, address, cardOf, hub, listen, make, present, seconds, setKnob, stale, step } from "./hub.js";
+
+export function panel(element, { trigger }) {
+  const title = make("h2");
+  const badge = make("span", { class: "hs-badge" });
+  const words = make("p", { class: "hs-summary" });
+  const message = make("p", { class: "hs-message", hidden: true });
+  const numbers = make("dl", { class: "hs-numbers" });
+  const form = make("div", { class: "hs-knobs" });
+  const again = make("button", { type: "button", class: "hs-strong hs-again" });
+  const reset = make("button", { type: "button", class: "hs-plain", hidden: true }, "Undo changes");
+  const brush = make("button", { type: "button", class: "hs-plain", hidden: true, onclick: () => trigger("act", { type: "brush" }) }, "Edit cut-out by hand");
+  const back = make("button", { type: "button", class: "hs-plain", hidden: true }, "Take back the edit");
+  const keep = make("a", { class: "hs-plain hs-keep", hidden: true, download: "" });
+  const box = make("section", { class: "hs-box hs-panel", "aria-label": "Inspector" },
+    make("div", { class: "hs-panel-head" }, title, badge), words, message, numbers, form,
+    make("div", { class: "hs-actions" }, again, reset, brush, back, keep));
+  element.append(box);
+  again.addEventListener("click", () => {
+    const name = hub.selected;
+    again.disabled = true;
+    act("run_from", { step: name, settings: hub.draft });
+  });
+  reset.addEventListener("click", () => {
+    hub.draft = {};
+    setKnob(hub.selected, { name: "", default: "" }, "");
+  });
+  back.addEventListener("click", () => act("take_back", { step: hub.selected }));
+  const drawn = { knobs: "", facts: "" };
+  listen(() => {
+    const now = step(hub.selected);
+    box.hidden = !now;
+    if (!now) return;
+    const card = cardOf(now.name);
+    title.textContent = now.title;
+    badge.textContent = now.replaced ? "edited by hand" : hub.view.stand_in ? "stand-in" : now.kind;
+    badge.dataset.kind = now.replaced ? "hand" : now.kind;
+    badge.title = now.kind === "measured" ? "Read from the photo" : "Invented by the method; not in the photo";
+    words.textContent = card?.summary || "";
+    message.hidden = !now.message || now.state === "running";
+    message.textContent = now.message;
+    message.dataset.state = now.state;
+    const key = `${hub.view.run} ${now.name} ${Boolean(card)} ${JSON.stringify(hub.view.settings?.[now.name] || {})} ${Object.keys(hub.draft).length ? "" : "clean"}`;
+    if (drawn.knobs !== key && !(form.contains(document.activeElement) && drawn.knobs.startsWith(`${hub.view.run} ${now.name} true`) && Object.keys(hub.draft).length)) {
+      drawn.knobs = key;
+      form.replaceChildren(...(card?.knobs || []).map((knob) => control(now.name, knob)));
+    }
+    const dirty = Object.keys(hub.draft).length > 0;
+    reset.hidden = !dirty;
+    const first = hub.view.steps.find((s) => stale().has(s.name));
+    again.disabled = !card || (hub.view.busy && !dirty);
+    again.textContent = hub.view.stepwise ? "Redo this step" : dirty && first ? `Run again from ${first.title}` : "Run from here";
+    brush.hidden = now.record !== "cutout" || hub.view.busy;
+    back.hidden = !now.replaced || hub.view.busy;
+    drawNumbers(numbers, now, drawn);
+    drawKeep(keep, now);
+  });
+}
+
+async function drawNumbers(numbers, now, drawn) {
+  const own = [];
+  if (now.seconds != null && now.state !== "running") own.push(["Time", seconds(now.seconds) + (now.state === "reused" ? " (reused)" : "")]);
+  if (now.memory) own.push(["Peak memory", `${Math.round(now.memory)} MB`]);
+  const key = `${hub.view.run} ${now.name} ${now.content} ${now.record} ${own.join()}`;
+  if (drawn.facts === key) return;
+  drawn.facts = key;
+  const put = (rows) => numbers.replaceChildren(...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, String(value))]));
+  put(own);
+  if (!now.record) return;
+  try {
+    const answer = await fetch(address(`${hub.view.base}/${now.name}/facts.json?c=${now.content}`));
+    if (answer.ok && drawn.facts === key) put([...(await answer.json()), ...own]);
+  } catch {
+    // The numbers stay without the facts; the next selection asks again.
+    drawn.facts = "";
+  }
+}
+
+function drawKeep(keep, now) {
+  keep.hidden = !now.record;
+  if (keep.hidden) return;
+  keep.href = address(`${hub.view.base}/${now.name}/artefact.zip?c=${now.content}`);
+  keep.download = `${now.name}.zip`;
+  keep.textContent = "Download this step's files";
+}
+
+function control(name, knob) {
+  const id = `hs-knob-${name}-${knob.name}`.replace(/\./g, "-");
+  const value = hub.draft[name]?.[knob.name] ?? present(name, knob);
+  const label = knob.name.replace(/_/g, " ");
+  const unit = knob.unit ? ` (${knob.unit})` : "";
+  const put = (v) => setKnob(name, knob, v);
+  const help = make("p", { class: "hs-help", id: `${id}-help` }, knob.help);
+  const reset = make("button", { type: "button", class: "hs-default", "aria-label": `Set ${label} to its default, ${knob.default}`, title: `Default: ${knob.default}` }, "↺");
+  let field, echo = null, set;
+  if (knob.type === "bool") {
+    field = make("input", { type: "checkbox", id, "aria-describedby": `${id}-help` });
+    set = (v) => (field.checked = v);
+    field.addEventListener("change", () => put(field.checked));
+  } else if (knob.choices.length) {
+    field = make("select", { id, "aria-describedby": `${id}-help` }, ...knob.choices.map((c) => make("option", { value: c }, c)));
+    set = (v) => (field.value = v);
+    field.addEventListener("change", () => put(field.value));
+  } else if (knob.type !== "str" && knob.low != null && knob.high != null && knob.high - knob.low <= 2000) {
+    const stride = knob.type === "int" ? 1 : niceStep(knob.high - knob.low);
+    field = make("input", { type: "range", id, min: knob.low, max: knob.high, step: stride, "aria-describedby": `${id}-help` });
+    echo = make("input", { type: "number", min: knob.low, max: knob.high, step: knob.type === "int" ? 1 : "any", "aria-label": `${label}${unit}, as a number` });
+    set = (v) => (field.value = echo.value = v);
+    field.addEventListener("input", () => (echo.value = field.value));
+    field.addEventListener("change", () => put(Number(field.value)));
+    echo.addEventListener("change", () => {
+      const kept = Math.min(Math.max(Number(echo.value), knob.low), knob.high);
+      set(kept);
+      put(kept);
+    });
+  } else {
+    const number = knob.type !== "str";
+    field = make("input", { type: number ? "number" : "text", id, min: knob.low, max: knob.high, step: knob.type === "int" ? 1 : "any", "aria-describedby": `${id}-help` });
+    set = (v) => (field.value = v);
+    field.addEventListener("change", () => put(number ? Number(field.value) : field.value));
+  }
+  set(value);
+  reset.addEventListener("click", () => {
+    set(knob.default);
+    put(knob.default);
+  });
+  const head = make("div", { class: "hs-knob-head" }, make("label", { for: id }, label + unit), echo, knob.type === "bool" || knob.choices.length ? field : null, reset);
+  return make("div", { class: "hs-knob", "data-knob": knob.name }, head, knob.type === "bool" || knob.choices.length ? null : field, help);
+}
+
+function niceStep(range) {
+  return 10 ** Math.floor(Math.log10(range / 100));
+}

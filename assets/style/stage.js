@@ -1,0 +1,125 @@
+// The stage: one thing of the selected step at a time, on plates that are made once and never mounted anew.
+import { address, changed, hub, listen, make, step } from "./hub.js";
+import { curve, fit } from "./fit.js";
+import { people, points } from "./points.js";
+import { solid } from "./solid.js";
+import { wipe } from "./wipe.js";
+
+const KINDS = { picture, wipe, solid, points, people, fit, curve };
+const wanted = {}; // {record kind: id of the plate last looked at}
+
+export function stage(element, { props }) {
+  const tabs = make("div", { class: "hs-tabs", role: "tablist", "aria-label": "Views of this step" });
+  const tools = make("div", { class: "hs-tools" });
+  const body = make("div", { class: "hs-stage-body", id: "hs-stage-body", role: "tabpanel" });
+  const veil = make("div", { class: "hs-veil", hidden: true });
+  const full = make("button", { type: "button", class: "hs-tool", "aria-label": "Full screen", title: "Full screen" });
+  full.innerHTML = '<svg viewBox="0 0 16 16" width="15" height="15" aria-hidden="true"><path d="M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4" fill="none" stroke="currentColor" stroke-width="1.500"/></svg>';
+  const frame = make("section", { class: "hs-stage-frame", "aria-label": "Result" }, make("div", { class: "hs-stage-bar" }, tabs, tools, full), body);
+  full.addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : frame.requestFullscreen()));
+  const caption = make("p", { class: "hs-caption" });
+  element.append(frame, caption);
+  const plates = {};
+  for (const [kind, build] of Object.entries(KINDS)) {
+    const box = make("div", { class: `hs-plate hs-plate-${kind}`, hidden: true });
+    plates[kind] = { box, ...build(box, tools, props) };
+    body.append(box);
+  }
+  const live = make("img", { class: "hs-live", hidden: true, alt: "Preview of the running step" });
+  const empty = make("div", { class: "hs-empty", hidden: true });
+  body.append(live, empty, veil);
+  tabs.addEventListener("keydown", (event) => {
+    const all = [...tabs.children];
+    const to = all.indexOf(document.activeElement) + ({ ArrowRight: 1, ArrowLeft: -1 }[event.key] || 0);
+    if (!all[to] || !["ArrowRight", "ArrowLeft"].includes(event.key)) return;
+    all[to].click();
+    tabs.children[to]?.focus();
+  });
+  listen(() => draw({ tabs, tools, body, plates, live, empty, veil, caption }));
+}
+
+function draw({ tabs, tools, plates, live, empty, veil, caption }) {
+  const now = step(hub.selected);
+  const running = now && now.state === "running";
+  const preview = running && now.preview;
+  const found = now?.plates || [];
+  const stalePlate = now && ["stale", "running", "queued"].includes(now.state);
+  live.hidden = !preview;
+  if (preview && live.dataset.src !== now.preview) {
+    live.dataset.src = now.preview;
+    live.src = address(now.preview);
+  }
+  const shown = preview ? null : found.find((p) => p.id === wanted[now.record]) || found[0] || null;
+  for (const [kind, plate] of Object.entries(plates)) {
+    const on = shown?.type === kind;
+    if (plate.box.hidden === on) plate.box.hidden = !on;
+    if (on) plate.show(shown, now);
+    else plate.hide?.();
+  }
+  tools.hidden = shown?.type !== "solid";
+  drawTabs(tabs, preview ? [] : found, shown, now);
+  empty.hidden = Boolean(preview || shown);
+  if (!empty.hidden) drawEmpty(empty, now);
+  veil.hidden = !(shown && stalePlate);
+  veil.textContent = now?.state === "running" ? "Being made anew…" : "From before the change";
+  caption.textContent = captionOf(shown, now);
+}
+
+function drawTabs(tabs, found, shown, now) {
+  const key = found.map((p) => p.id).join(" ") + now?.name;
+  if (tabs.dataset.key !== key) {
+    tabs.dataset.key = key;
+    tabs.replaceChildren(
+      ...found.map((plate) => {
+        const tab = make("button", { type: "button", role: "tab", "aria-controls": "hs-stage-body" }, plate.label);
+        tab.dataset.plate = plate.id;
+        tab.addEventListener("click", () => {
+          wanted[now.record] = plate.id;
+          hub.following = hub.following && !hub.view.busy;
+          changed();
+        });
+        return tab;
+      }),
+    );
+  }
+  [...tabs.children].forEach((tab) => {
+    const on = tab.dataset.plate === shown?.id;
+    tab.setAttribute("aria-selected", on ? "true" : "false");
+    tab.tabIndex = on ? 0 : -1;
+  });
+}
+
+function drawEmpty(empty, now) {
+  const view = hub.view;
+  let title = "Choose a photo", words = "A photo of one person, head to feet, gives the best result.";
+  if (view.state === "loading") [title, words] = ["", ""];
+  else if (now?.state === "running") [title, words] = [now.title, "At work…"];
+  else if (now && ["failed", "missing", "cancelled"].includes(now.state)) {
+    title = { failed: `${now.title} did not work`, missing: `${now.title} needs something`, cancelled: "Stopped" }[now.state];
+    words = now.message || view.message;
+  } else if (now?.state === "queued") [title, words] = [now.title, now.word];
+  else if (now) [title, words] = [now.title, now.plates.length ? "" : now.state === "waiting" ? "This step has not run yet." : "This step's result has nothing to look at."];
+  if (empty.dataset.key === title + words) return;
+  empty.dataset.key = title + words;
+  empty.replaceChildren(make("h3", {}, title), make("p", {}, words));
+}
+
+function captionOf(shown, now) {
+  if (!now) return "";
+  const back = shown?.type === "solid" && ["splats", "mesh", "views"].includes(now.record);
+  if (back) return "The back and all hidden surface are generated, not in the photo.";
+  return now.kind === "generated" && shown ? "Generated, not in the photo." : "";
+}
+
+function picture(box) {
+  const image = make("img", { class: "hs-picture", alt: "" });
+  box.append(image);
+  return {
+    show(plate) {
+      const src = address(plate.src);
+      if (image.src !== src) image.src = src;
+      image.alt = plate.alt || plate.label;
+    },
+  };
+}
+

@@ -1,0 +1,1 @@
+"""Scores of systems on people whose truth is known, and on photos."""

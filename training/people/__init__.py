@@ -1,0 +1,1 @@
+"""Synthetic people: one integer seed, one person, with complete truth."""
