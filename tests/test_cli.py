@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app import main
 from pipelines.geometry.cameras import Camera
+from tests.test_photo import REFUSED
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = {"run.json", "photo.png", "cutout.png", "body.npz", "splats.ply", "mesh.glb", "preview.png", "turntable.mp4"}
@@ -152,16 +154,35 @@ def bad_lines(photo: Path, folder: Path) -> dict[str, tuple[list[object], int, s
     }
 
 
-def test_bad_input_is_one_sentence_an_exit_code_and_nothing_half_written(example_photo: Path, tmp_path: Path) -> None:
-    for name, (words, code, sentence) in bad_lines(example_photo, tmp_path).items():
+def test_bad_input_is_one_sentence_an_exit_code_and_nothing_half_written(
+    example_photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`pytest -s` prints the table."""
+    monkeypatch.setenv("HUMANSCOPE_HOME", str(tmp_path / "store"))
+    monkeypatch.chdir(tmp_path)
+    table = bad_lines(example_photo, tmp_path)
+    for name, (data, words) in REFUSED.items():
+        (tmp_path / name).write_bytes(data)
+        table[f"photo: {name}"] = (["run", tmp_path / name, "--out", tmp_path / "out"], 2, words)
+    rows = []
+    for name, (words, code, sentence) in table.items():
         before = sorted(p.name for p in tmp_path.iterdir() if p.name != "store")
-        done = humanscope(*words, store=tmp_path / "store")
-        assert done.returncode == code, f"{name}: {done.stderr}"
-        last = done.stderr.strip().splitlines()[-1]
+        came = main([str(w) for w in words])
+        output = capsys.readouterr()
+        assert came == code, f"{name}: {output.err}"
+        last = output.err.strip().splitlines()[-1]
         assert sentence in last and last.startswith("humanscope: "), f"{name}: {last}"
-        assert "Traceback" not in done.stderr
+        assert "Traceback" not in output.err
         assert sorted(p.name for p in tmp_path.iterdir() if p.name != "store") == before, name
+        rows.append(f"| {name} | {came} | {last.removeprefix('humanscope: ').replace(str(tmp_path), 'FOLDER')} |")
     assert list((tmp_path / "store" / "tmp").iterdir()) == []
+    print("\n".join(["", "| input | exit | sentence |", *rows]))
+
+
+def test_a_bad_photo_ends_the_process_with_code_2(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("I am a text")
+    done = humanscope("run", tmp_path / "text.jpg", "--out", tmp_path / "out", store=tmp_path / "store")
+    assert done.returncode == 2 and "not a picture" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_missing_gpu_is_said(example_photo: Path, tmp_path: Path) -> None:
