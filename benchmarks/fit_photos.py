@@ -24,6 +24,7 @@ from pipelines.geometry.cameras import Camera
 from pipelines.geometry.mesh_raster import interpolate, rasterise_mesh, vertex_normals
 from pipelines.records import Body, Cutout, Keypoints
 from pipelines.step import Context
+from pipelines.weights import Weights
 
 HEIGHT = 360
 VIEWS = ((90.0, None), (-90.0, None), (180.0, None), (40.0, 35.0))
@@ -42,7 +43,7 @@ def evidence_of(path: Path, cache: Path | None) -> tuple[Cutout, Keypoints]:
     records: dict = {"upload": read_upload(path)}
     for step in (photo, person, matte, keypoints):
         inputs = {name: records[name] for name in step.inputs}
-        records[step.name] = step.run(inputs, step.make_params({}), Context(step.name))
+        records[step.name] = step.run(inputs, step.make_params({}), Context(step.name, weights=Weights().path))
     for folder, name in zip(folders, ("matte", "keypoints"), strict=False):
         folder.mkdir(parents=True, exist_ok=True)
         records[name].save(folder)
