@@ -1,9 +1,11 @@
-"""Contact sheet of the projection on photos: photo | 0 45 90 135 180 225 270 315, with front scores in a table.
+"""Contact sheet of the projection on photos, with scores in a table.
 
-    python -m benchmarks.photo_sheet PHOTO... --out sheet_folder [--keep folder] [--set splats.count=30000]
+    python -m benchmarks.photo_sheet PHOTO... --out sheet_folder [--keep folder] [--mesh] [--set splats.count=30000]
 
-`--keep` keeps photo, cut-out, landmarks and body between calls, so that only the projection is made again. Pictures
-are for the eye; the front scores compare the photo's own camera with the cut-out at photo size.
+A row shows the photo and the splats from 0 30 60 90 135 180 225 270 330 degrees; with `--mesh` follow the textured mesh
+and its bare shape. `--keep` keeps photo, cut-out, landmarks and body between calls, so that only the projection is made
+again. Pictures are for the eye; the front scores compare the photo's own camera with the cut-out at photo size.
+`holes` is the worst share, over twelve azimuths, of the closed surface's picture that the splats leave open.
 """
 
 from __future__ import annotations
@@ -13,26 +15,31 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.body.fit_step import body_fit
+from pipelines.geometry.mesh_picture import render_mesh
+from pipelines.geometry.mesh_raster import rasterise_mesh
 from pipelines.keypoints import keypoints
 from pipelines.matte import matte
 from pipelines.person import person
 from pipelines.photo import photo, read_upload
 from pipelines.projection.body_maps import body_maps
+from pipelines.projection.columns import solid_surface
 from pipelines.projection.layers import layers
+from pipelines.projection.mesh import mesh
 from pipelines.projection.splats import splats
 from pipelines.projection.turntable import picture, pivot
-from pipelines.records import Cutout, Record, Splats, to_bytes
+from pipelines.records import Cutout, Mesh, Record, Splats, to_bytes
 from pipelines.step import Context, Step, UserError
 from pipelines.weights import Weights
 
 BEFORE = (photo, person, matte, keypoints, body_fit)
 PROJECTION = (body_maps, layers, splats)
-AZIMUTHS = (0, 45, 90, 135, 180, 225, 270, 315)
+AZIMUTHS = (0, 30, 60, 90, 135, 180, 225, 270, 330)
 
 
 def make(
@@ -81,18 +88,37 @@ def on_white(image: NDArray[np.float32]) -> NDArray[np.float32]:
     return image[..., :3] * image[..., 3:] + 1 - image[..., 3:]
 
 
-def sheet(records: dict[str, Record], size: int) -> NDArray[np.float32]:
-    """(size, 9 size', 3) the cut-out and eight views, cropped to the person's width."""
+def holes(made: Splats, records: dict[str, Record], size: int = 512) -> float:
+    """Largest share, over twelve azimuths, of the solid's picture (without its outermost 2 px) with alpha below 0.5."""
+    body, of = records["body_fit"], records["layers"]
+    vertices, faces = solid_surface(of.arrays, of.camera, 0.006, 4)  # type: ignore[attr-defined]
+    camera = body.camera.square(size)  # type: ignore[attr-defined]
+    worst = 0.0
+    for azimuth in range(0, 360, 30):
+        turned = camera.orbited(azimuth, None, pivot(body))  # type: ignore[arg-type]
+        solid = rasterise_mesh(vertices, faces, turned).mask.astype(np.uint8)
+        solid = cv2.erode(solid, np.ones((5, 5), np.uint8)) > 0
+        worst = max(worst, float((picture(made, turned)[..., 3][solid] < 0.5).mean()))
+    return worst
+
+
+def sheet(records: dict[str, Record], size: int, surface: Mesh | None) -> NDArray[np.float32]:
+    """The cut-out and the views of the splats; below them, of a mesh, textured and bare. Cropped to the person."""
     body, made = records["body_fit"], records["splats"]
     assert isinstance(made, Splats)
     camera = body.camera.square(size)  # type: ignore[attr-defined]
-    tiles = [on_white(square(records["matte"].rgba, size))]  # type: ignore[attr-defined]
-    tiles += [on_white(picture(made, camera.orbited(a, None, pivot(body)))) for a in AZIMUTHS]  # type: ignore[arg-type]
-    inked = np.concatenate([(t < 0.98).any(-1) for t in tiles])
-    columns = np.flatnonzero(inked.any(0))
-    rows = np.flatnonzero(np.stack([(t < 0.98).any(-1) for t in tiles]).any((0, 2)))
-    left, right = max(columns[0] - 4, 0), min(columns[-1] + 5, size)
-    return np.hstack([t[max(rows[0] - 4, 0) : rows[-1] + 5, left:right] for t in tiles])
+    cameras = [camera.orbited(a, None, pivot(body)) for a in AZIMUTHS]  # type: ignore[arg-type]
+    photo_tile = on_white(square(records["matte"].rgba, size))  # type: ignore[attr-defined]
+    rows = [[photo_tile, *(on_white(picture(made, c)) for c in cameras)]]
+    if surface is not None:
+        shape = {"normals": surface.normals, "uv": surface.uv, "texture": surface.texture}
+        for mode in ("textured", "clay"):
+            drawn = [render_mesh(surface.vertices, surface.faces, c, mode, **shape) for c in cameras]  # type: ignore
+            rows.append([photo_tile, *map(on_white, drawn)])
+    inked = np.stack([(tile < 0.98).any(-1) for row in rows for tile in row])
+    across, down = (np.flatnonzero(inked.any(axes)) for axes in ((0, 1), (0, 2)))
+    window = slice(max(down[0] - 4, 0), down[-1] + 5), slice(max(across[0] - 4, 0), across[-1] + 5)
+    return np.vstack([np.hstack([tile[window] for tile in row]) for row in rows])
 
 
 def square(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:
@@ -111,6 +137,7 @@ def main() -> None:
     parser.add_argument("photos", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="folder for one PNG per photo")
     parser.add_argument("--keep", type=Path, help="folder for the records before the projection")
+    parser.add_argument("--mesh", action="store_true", help="makes and shows the mesh too")
     parser.add_argument("--size", type=int, default=512, help="side of a view in px")
     parser.add_argument("--set", action="append", default=[], metavar="STEP.NAME=VALUE", help="a knob")
     given = parser.parse_args()
@@ -128,8 +155,14 @@ def main() -> None:
             continue
         made, cutout = records["splats"], records["matte"]
         assert isinstance(made, Splats) and isinstance(cutout, Cutout)
-        scores = front_scores(cutout, made, records)
-        Image.fromarray(to_bytes(sheet(records, given.size))).save(given.out / f"{path.stem}.png")
+        scores = front_scores(cutout, made, records) | {"holes": holes(made, records)}
+        surface = None
+        if given.mesh:
+            start = time.process_time()
+            surface = run(mesh, records, settings.get("mesh", {}))
+            seconds["mesh"] = time.process_time() - start
+            assert isinstance(surface, Mesh)
+        Image.fromarray(to_bytes(sheet(records, given.size, surface))).save(given.out / f"{path.stem}.png")
         numbers = " ".join(f"{k} {v:.3f}" for k, v in scores.items())
         print(f"{path.stem:24s} {numbers} splats {len(made)} " + " ".join(f"{k} {v:.2f}s" for k, v in seconds.items()))
 

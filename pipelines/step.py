@@ -217,13 +217,13 @@ def step(
     seeded: bool = False,
     kind: str = "measured",
 ) -> Callable[[Callable[..., Record]], Step]:
-    """Declare a step. `kind` says whether its result is 'measured' from the photo or 'generated'.
+    """Declare a step. `kind` says whether its result is 'measured' from the photo, 'generated', or 'mixed': some of both.
 
     backends: devices on which it runs; with more than one the device is part of the cache key. seeded: the run's
     seed matters. weights: roles in `pipelines.weights`. packages: optional packages that must be installed.
     """
-    if kind not in ("measured", "generated"):
-        raise ValueError(f"Step '{name}' came with kind '{kind}'; it needs 'measured' or 'generated'.")
+    if kind not in ("measured", "generated", "mixed"):
+        raise ValueError(f"Step '{name}' came with kind '{kind}'; it needs 'measured', 'generated' or 'mixed'.")
 
     def declare(function: Callable[..., Record]) -> Step:
         hints = typing.get_type_hints(function)

@@ -68,7 +68,8 @@ class Server:
         self.store, self.url = store, f"http://127.0.0.1:{self.port}/"
         self.log = store.parent / f"server-{self.port}.log"
         settings = {
-            **os.environ, "HUMANSCOPE_SYSTEMS": SYSTEMS, "HUMANSCOPE_EXAMPLES": str(store / "no examples"), **environment,
+            **os.environ, "HUMANSCOPE_SYSTEMS": SYSTEMS, "HUMANSCOPE_EXAMPLES": str(store / "no examples"),
+            "HUMANSCOPE_FRAMES": "12", **environment,
         }  # fmt: skip
         self.began = time.monotonic()
         with open(self.log, "w") as log:
@@ -207,7 +208,7 @@ class Visitor:
         self.server, self.url = server, url or server.url
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **context})
         self.page = self.context.new_page()
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(60_000)
         self.hosts: set[str] = set()
         self.errors: list[str] = []
         self.sockets: list[str] = []
@@ -244,7 +245,7 @@ class Visitor:
         """Press the button; returns the folder of the new run."""
         before = set(self.server.runs())
         self.page.click("#hs-reconstruct")
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while not set(self.server.runs()) - before:
             assert time.monotonic() < end, "no run began"
             self.page.wait_for_timeout(50)
@@ -252,7 +253,7 @@ class Visitor:
             self.rest()
         return (set(self.server.runs()) - before).pop()
 
-    def rest(self, seconds: float = 60) -> None:
+    def rest(self, seconds: float = 120) -> None:
         """Wait until the page shows a run of one's own that is at rest."""
         self.page.wait_for_function(
             "document.body.dataset.hsMine === 'yes' && document.body.dataset.hsState !== 'busy'", timeout=1000 * seconds
@@ -263,7 +264,7 @@ class Visitor:
         items = self.page.eval_on_selector_all(".hs-steps li", "all => all.map(e => [e.dataset.step, e.dataset.state])")
         return dict(items)
 
-    def wait_state(self, step: str, state: str, seconds: float = 30) -> None:
+    def wait_state(self, step: str, state: str, seconds: float = 60) -> None:
         """Wait until the rail shows a step in a state."""
         self.page.wait_for_selector(f'.hs-steps li[data-step="{step}"][data-state="{state}"]', timeout=1000 * seconds)
 

@@ -24,7 +24,7 @@ LAYERS = [
     ["pipelines.person"],
     ["pipelines.matte", "pipelines.keypoints"],
     ["pipelines.body"],
-    ["pipelines.projection"],
+    ["pipelines.projection", "pipelines.hgm", "pipelines.synchuman", "pipelines.views"],
     ["pipelines.evaluate"],
     ["pipelines.export"],
     ["pipelines.systems"],

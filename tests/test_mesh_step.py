@@ -12,13 +12,12 @@ import trimesh
 from pipelines.geometry.cameras import Camera, intrinsics, look_at
 from pipelines.geometry.mesh_picture import render_mesh
 from pipelines.geometry.rotations import quaternion_from_matrix
-from pipelines.projection.around import render_around, without_pinholes
 from pipelines.projection.mesh import MeshParams, mesh
 from pipelines.records import GENERATED, GRAZING, SEEN, Body, Cutout, Layers, Mesh, Splats
 from pipelines.step import Cancelled, Context, UserError
 from tests import capsule_person as person
 
-PARAMS = MeshParams(faces=5000, texture=512, voxel=10.0, views=256)
+PARAMS = MeshParams(faces=5000, texture=512, voxel=10.0)
 WIDTH, HEIGHT = 300, 400
 
 
@@ -32,9 +31,11 @@ def inputs() -> tuple[Splats, Layers, Cutout, Body]:
     camera = photo_camera()
     (rgb, front), (back_rgb, back) = person.picture(camera), person.picture(camera, last=True)
     mask = front > 0
+    plain = np.zeros(mask.shape, np.uint8)
     layers = Layers(
-        {"mask": mask, "front": front, "back": back, "front_rgb": rgb.astype(np.float32),
-         "back_rgb": back_rgb.astype(np.float32)}, camera,
+        {"mask": mask, "alpha": mask.astype(np.float32), "front": front, "back": back, "leave": back, "enter": front,
+         "two": mask & False, "front_rgb": rgb.astype(np.float32), "back_rgb": back_rgb.astype(np.float32),
+         "front_part": plain, "back_part": plain, "seen": plain, "arm": plain}, camera,
     )  # fmt: skip
     points, normals = person.surface_points(24000, 3)
     side = np.cross(normals, [0.3, 0.8, 0.5])
@@ -149,7 +150,7 @@ def test_same_input_same_bytes_and_through_the_store(tmp_path: Path) -> None:
 
 
 def test_knobs_do_what_they_say() -> None:
-    coarse = run(MeshParams(faces=1000, texture=256, voxel=20.0, views=192, smoothing=0, face_detail=1.0))
+    coarse = run(MeshParams(faces=1000, texture=256, voxel=20.0, smoothing=0, face_detail=1.0))
     assert abs(len(coarse.faces) - 1000) < 50 and coarse.texture.shape == (256, 256, 3)
     assert welded(coarse).is_watertight
 
@@ -178,19 +179,3 @@ def test_cancel_is_heard() -> None:
     records = {"splats": splats, "layers": layers, "matte": cutout, "body_fit": body}
     with pytest.raises(Cancelled):
         mesh.run(records, PARAMS, Context(step="mesh", is_cancelled=lambda: True))
-
-
-def test_every_picture_holds_the_whole_person() -> None:
-    splats = inputs()[0]
-    for drawn in render_around(splats, 96):
-        assert max(drawn.camera.width, drawn.camera.height) in (96, 97)
-        border = np.concatenate([drawn.alpha[0], drawn.alpha[-1], drawn.alpha[:, 0], drawn.alpha[:, -1]])
-        assert border.max() < 0.5 and drawn.alpha.max() > 0.9
-
-
-def test_pinholes_are_filled_and_openings_are_not() -> None:
-    depth = np.full((20, 20), 2.0, np.float32)
-    depth[5, 5] = 0
-    depth[10:16, 10:16] = 0
-    filled = without_pinholes(depth)
-    assert filled[5, 5] == 2.0 and (filled[11:15, 11:15] == 0).all()

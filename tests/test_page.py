@@ -142,9 +142,8 @@ def test_a_failed_step_says_so_in_a_sentence(visitor: Visitor) -> None:
     visitor.set_number("fail_at", 1)
     visitor.page.click(".hs-again")
     visitor.wait_state("slow", "failed")
-    assert "did not work" in visitor.page.inner_text(".hs-empty") or "planted fault" in visitor.page.inner_text(
-        ".hs-message"
-    )
+    assert "From before the change" in visitor.page.inner_text(".hs-veil")
+    assert "planted fault" in visitor.page.inner_text(".hs-message")
     assert "Traceback" not in visitor.page.inner_text("body")
 
 
@@ -272,7 +271,7 @@ def test_moving_a_keypoint_goes_on_from_there(visitor: Visitor) -> None:
     run = wait_replaced(folder, {"keypoints"})
     visitor.rest()
     visitor.choose("keypoints")
-    assert visitor.page.inner_text(".hs-badge") == "edited by hand"
+    visitor.page.wait_for_selector(".hs-badge:has-text('edited by hand')")
     content = run["replaced"]["keypoints"]
     points = json.loads((visitor.server.store / "objects" / content / "keypoints.json").read_text())
     assert [i for i, e in enumerate(points["edited"]) if e] == [13, 15]
@@ -284,46 +283,70 @@ def test_moving_a_keypoint_goes_on_from_there(visitor: Visitor) -> None:
 
 def wait_replaced(folder: Path, names: set[str]) -> dict[str, Any]:
     """run.json as soon as the run is done with exactly these steps made by hand."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         run = read_run(folder)
-        if set(run["replaced"]) == names and run["state"] == "done":
+        if (
+            set(run["replaced"]) == names
+            and run["state"] == "done"
+            and all(s["state"] in ("done", "reused", "warning") for s in run["steps"])
+        ):
             return run
         time.sleep(0.1)
-    raise AssertionError(f"after 30 s: {run['state']}, {run['message']}, by hand {sorted(run['replaced'])}")
+    raise AssertionError(f"after 60 s: {run['state']}, {run['message']}, by hand {sorted(run['replaced'])}")
 
 
 def test_painting_the_cutout(visitor: Visitor) -> None:
     visitor.open()
     visitor.upload(photo_bytes(222))
     folder = visitor.reconstruct()
-    covered = _coverage(visitor, folder)
+    old = _alpha(visitor, folder)
     visitor.choose("matte")
     visitor.page.click("button:has-text('Edit cut-out by hand')")
-    canvas = visitor.page.locator("#hs-brush-editor canvas").first
+    canvas = visitor.page.locator(".hs-paint[data-frame]")
     canvas.wait_for()
-    visitor.page.wait_for_timeout(1500)  # the editor fades its picture in and has no event for it
     box = canvas.bounding_box()
-    y = box["y"] + box["height"] / 2
-    visitor.page.mouse.move(box["x"] + box["width"] * 0.4, y)
-    visitor.page.mouse.down()
-    visitor.page.mouse.move(box["x"] + box["width"] * 0.6, y + 20, steps=12)
-    visitor.page.mouse.move(box["x"] + box["width"] * 0.42, y + 40, steps=12)
-    visitor.page.mouse.up()
-    visitor.page.wait_for_timeout(700)
-    visitor.page.click("#hs-brush-apply")
+
+    def stroke(*places: tuple[float, float]) -> None:
+        for i, (x, y) in enumerate(places):
+            visitor.page.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] * y, steps=6)
+            if not i:
+                visitor.page.mouse.down()
+        visitor.page.mouse.up()
+
+    apply = visitor.page.locator(".hs-plate-paint button:has-text('Apply')")
+    assert apply.is_disabled()
+    stroke((0.4, 0.2), (0.4, 0.3))
+    assert apply.is_enabled()
+    visitor.page.click(".hs-plate-paint button:has-text('Undo')")
+    assert apply.is_disabled()
+    visitor.page.locator(".hs-brush-size input").fill("10")
+    stroke((0.32, 0.1), (0.32, 0.5))  # beside the bar, which fills the middle
+    visitor.page.click(".hs-plate-paint button:has-text('Remove')")
+    stroke((0.5, 0.6), (0.5, 0.8))
+    apply.click()
     wait_replaced(folder, {"matte"})
+    visitor.choose("matte")
+    visitor.page.wait_for_selector(".hs-badge:has-text('edited by hand')")
     visitor.rest()
-    assert _coverage(visitor, folder) > covered
-    assert not visitor.page.is_visible("#hs-brush-editor")
+    new = _alpha(visitor, folder)
+    high, wide = old.shape
+
+    def to(x: float, y: float) -> tuple[int, int]:  # the photo is fitted into the element by its height
+        return round(high * y), round(0.5 * wide + (x - 0.5) * box["width"] / box["height"] * high)
+
+    assert old[to(0.4, 0.25)] == new[to(0.4, 0.25)]  # undone
+    assert old[to(0.32, 0.3)] == 0 and new[to(0.32, 0.3)] == 255
+    assert old[to(0.5, 0.7)] == 255 and new[to(0.5, 0.7)] == 0
+    assert step_states(folder)["slow"] == "done"  # made anew from the new cut-out
 
 
-def _coverage(visitor: Visitor, folder: Path) -> float:
+def _alpha(visitor: Visitor, folder: Path) -> np.ndarray:
     content = next(s["content"] for s in read_run(folder)["steps"] if s["name"] == "matte")
     from PIL import Image
 
     with Image.open(visitor.server.store / "objects" / content / "cutout.png") as image:
-        return float(np.asarray(image)[..., 3].mean())
+        return np.asarray(image)[..., 3]
 
 
 def test_download(shown: Visitor) -> None:

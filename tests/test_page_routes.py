@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
+import io
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -18,15 +21,17 @@ import pytest
 from PIL import Image
 
 from pipelines.export.table import EXPORTS
-from pipelines.records import RECORDS, Cutout, Keypoints, Photo
-from pipelines.run import Executor, create_run
+from pipelines.records import RECORDS, Cutout, Keypoints, Photo, Upload
+from pipelines.run import Executor, Run, create_run, hash_bytes
 from pipelines.step import UserError
 from pipelines.store import Store
 from tests.browser import ROOT, Server, photo_bytes, prepare_runs, read_run
+from ui import desk_jobs
 from ui.downloads import FORMATS
 from ui.edit_keypoints import moved
-from ui.edit_matte import painted
+from ui.edit_matte import painted, read_strokes
 from ui.plates import COMMON, VIEWS, plates
+from ui.run_reader import RunReader
 from ui.session import PUBLIC, Limits, Session, new_token
 
 
@@ -174,6 +179,73 @@ def test_the_pages_process_stays_light() -> None:
     assert done.stdout.strip().endswith("[]"), done.stdout + done.stderr
 
 
+def test_an_old_prepared_run_is_shown_and_one_that_cannot_be_read_is_left_out(store: Store, tmp_path: Path) -> None:
+    from ui.rail import snapshot
+
+    home = tmp_path / "examples"
+    made = make_run(Session(store, home), new_token(), photo_bytes(200))
+    data = read_run(made)
+    for step in data["steps"]:
+        shutil.copytree(store.folder(step["content"]), home / "older" / "steps" / step["name"])
+        step["key"] = "0" * 40  # as of steps of another version
+    (home / "older" / "run.json").write_text(json.dumps(data))
+    (home / "older" / desk_jobs.UPLOAD).write_bytes(photo_bytes(200))
+    for name, text in {"newer": json.dumps({**data, "schema": "humanscope.run/99"}), "broken": "{"}.items():
+        (home / name).mkdir()
+        (home / name / "run.json").write_text(text)
+    other = Store(tmp_path / "other")
+    session = Session(other, home)
+    assert session.example_names() == ["older"]
+    assert all(s["state"] == "done" and s["plates"] for s in snapshot(session, PUBLIC, "older")["steps"])
+    # Going on from it makes all anew, from the photo that it carries.
+    folder = session.runs / new_token()
+    desk_jobs.adopt(str(home / "older"), str(folder), str(other.root))
+    desk_jobs.change(str(folder), {"slow": {"iterations": 3}}, None)
+    upload = Upload((folder / desk_jobs.UPLOAD).read_bytes(), "box.png")
+    run = Executor(Run.load(folder), other, upload).execute()
+    assert [s.state for s in run.steps] == ["done"] * 4
+    assert hash_bytes(upload.data) == run.upload_sha256
+
+
+def test_a_step_kept_as_pictures_only_says_so(prepared: Path, store: Store) -> None:
+    from ui.rail import snapshot
+
+    home = store.root / "examples"
+    folder = home / "slim"
+    shutil.copytree(prepared / "box_person", folder)
+    shutil.rmtree(folder / "steps" / "turntable")
+    (folder / "page").mkdir()
+    (folder / "page" / "kinds.json").write_text(json.dumps({"turntable": "views"}))
+    session = Session(store, home)
+    shown = {s["name"]: s for s in snapshot(session, PUBLIC, "slim")["steps"]}
+    assert shown["turntable"]["record"] == "views" and not shown["turntable"]["kept"] and shown["mesh"]["kept"]
+    reader = RunReader(folder, store)
+    with pytest.raises(UserError, match="keeps only pictures of 'turntable'"):
+        reader.record("turntable")
+    assert reader.bundle().turntable is None and reader.bundle().mesh is not None
+
+
+def test_the_shipped_prepared_run_is_small_and_whole(store: Store) -> None:
+    from ui.server import ASSETS
+
+    found = sorted((ASSETS / "examples" / "runs").glob("*/run.json"))
+    assert found
+    for path in found:
+        folder = path.parent
+        assert sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) < 6e6
+        run = Run.load(folder)
+        reader = RunReader(folder, store)
+        assert hash_bytes((folder / desk_jobs.UPLOAD).read_bytes()) == run.upload_sha256
+        for state in run.steps:
+            kind = reader.kind(state.name)
+            assert kind is not None, state.name
+            if reader.place(state.name) is not None:
+                reader.record(state.name)
+                continue
+            for name in VIEWS[kind]:
+                assert (folder / "page" / f"{state.name}-{name}").stat().st_size > 0
+
+
 def test_first_answer_comes_before_the_worker(tmp_path: Path) -> None:
     running = Server(tmp_path / "store")
     try:
@@ -295,6 +367,21 @@ def test_painting_adds_and_takes_away() -> None:
         painted(photo, cutout, Image.new("RGBA", (60, 40)))
     with pytest.raises(UserError, match="Nothing of the person"):
         painted(photo, cutout, stroke((214, 58, 47), (0, 0, 60, 40)))
+
+
+def test_strokes_are_a_small_png_or_refused() -> None:
+    def packed(image: Image.Image, kind: str = "PNG") -> str:
+        buffer = io.BytesIO()
+        image.save(buffer, kind)
+        return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+    good = stroke((18, 160, 92), (40, 10, 50, 30))
+    assert np.array_equal(np.asarray(read_strokes(packed(good))), np.asarray(good))
+    wrong = [None, 3, "", "data:image/png;base64,####", packed(good)[:-40], packed(good.convert("RGB"), "BMP"),
+             packed(Image.new("RGBA", (2000, 10))), "data:image/png;base64," + "A" * 2**23]  # fmt: skip
+    for text in wrong:
+        with pytest.raises(UserError, match="painting did not arrive"):
+            read_strokes(text)
 
 
 def test_moved_keypoints_are_marked() -> None:

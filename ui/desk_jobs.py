@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import uuid
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from pipelines.run import (
 )  # fmt: skip
 from pipelines.store import Store
 from ui.run_reader import RunReader
+
+UPLOAD = "upload.bin"  # the photo's bytes, for the worker
 
 
 def describe(system: str) -> dict[str, Any]:
@@ -50,11 +53,12 @@ def create(folder: str, name: str, data: bytes, system: str, seed: int) -> None:
     """A new run folder with the upload beside it."""
     upload = Upload(data, name)
     create_run(Path(folder), upload, system, seed=seed)
-    (Path(folder) / "upload.bin").write_bytes(data)
+    (Path(folder) / UPLOAD).write_bytes(data)
 
 
 def adopt(base: str, folder: str, store: str) -> None:
-    """A run of one's own that goes on from a prepared one."""
+    """A run of one's own that goes on from a prepared one. What the prepared run does not keep, and what it made with
+    steps of an earlier version, is made anew from its photo."""
     kept = Store(Path(store))
     run = Run.load(Path(base))
     with kept.hold() as hold:
@@ -65,6 +69,8 @@ def adopt(base: str, folder: str, store: str) -> None:
             contents += [entry.content] if entry else []
         branch = branch_run(Path(folder), run)
         kept.pin(branch.id, contents)
+    if (run.folder / UPLOAD).is_file():
+        shutil.copyfile(run.folder / UPLOAD, branch.folder / UPLOAD)
 
 
 def change(folder: str, settings: dict[str, dict[str, Any]], seed: int | None) -> list[str]:

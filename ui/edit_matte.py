@@ -1,26 +1,34 @@
-"""Painting the cut-out: what one paints on, and the record after the strokes."""
+"""Painting the cut-out: reading the strokes, and the matte after them."""
 
 from __future__ import annotations
 
+import base64
+import io
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.records import Cutout, Photo, to_bytes
+from pipelines.records import Cutout, Photo
 from pipelines.step import UserError
 
-EDITOR_PIXELS = 900
+EDITOR_PIXELS = 1024  # assets/style/paint.js paints in these
+STROKES_CHARACTERS = 4 * 2**20
 
 
-def background(photo: Photo, cutout: Cutout) -> Image.Image:
-    """What one paints on: the photo, with all that is not the person dimmed; at most EDITOR_PIXELS high or wide."""
-    dim = 0.25 + 0.75 * cutout.alpha[..., None]
-    veil = np.array([0.35, 0.35, 0.38], np.float32) * (1 - dim)
-    image = Image.fromarray(to_bytes(photo.rgb * dim + veil))
-    image.thumbnail((EDITOR_PIXELS, EDITOR_PIXELS))
-    return image
+def read_strokes(text: Any) -> Image.Image:
+    """The brush's picture from its data URL; UserError when it is none, or larger than any photo's canvas."""
+    head = "data:image/png;base64,"
+    if not isinstance(text, str) or not text.startswith(head) or len(text) > STROKES_CHARACTERS:
+        raise UserError("The painting did not arrive; reload the page and paint again.")
+    try:
+        image = Image.open(io.BytesIO(base64.b64decode(text[len(head) :], validate=True)), formats=["PNG"])
+        if max(image.size) > EDITOR_PIXELS:
+            raise ValueError("too large")
+        return image.convert("RGBA")
+    except (ValueError, OSError, SyntaxError):
+        raise UserError("The painting did not arrive whole; reload the page and paint again.") from None
 
 
 def painted(photo: Photo, cutout: Cutout, strokes: Image.Image) -> NDArray[np.float32]:
@@ -45,13 +53,3 @@ def facts_of(alpha: NDArray[np.floating]) -> dict[str, Any]:
     inside = alpha > 0.5
     rims = {"left": inside[:, 0], "right": inside[:, -1], "top": inside[0], "bottom": inside[-1]}
     return {"coverage": round(float(alpha.mean()), 5), "touching": [k for k, v in rims.items() if v.any()]}
-
-
-def strokes_of(value: Any) -> Image.Image:
-    """The painted layer of an ImageEditor's value."""
-    layers = (value or {}).get("layers") or []
-    if not layers or layers[0] is None:
-        raise UserError("Nothing was painted; paint with green or red first, or leave the cut-out as it was.")
-    layer = layers[0]
-    assert isinstance(layer, Image.Image)
-    return layer

@@ -54,15 +54,13 @@ def fit_sheet(reader: RunReader, step: str, argument: str) -> bytes:
     """The body over the photo at the chosen iterations, cut to the person, as a sheet."""
     body, photo = _body(reader, step), reader.photo_pixels
     states = [at_iteration(body, i) for i in chosen(body)] or [body] * COLUMNS
-    joints = np.asarray(body["joints_px"], np.float64) if "joints_px" in body.arrays else _joints(body)
-    low, high = joints.min(0), joints.max(0)
-    side = int(np.ceil(1.35 * (high - low).max()))
+    low, high, side = person_square(body)
     left, top = (int(v) for v in ((low + high - side) / 2).round())
     scale = FIT_PIXELS / side
     # Drawn small: the photo is reduced first, and the camera with it.
     small = photo_at(photo, scale)
     window = (round(left * scale), round(top * scale), FIT_PIXELS)
-    frames = [cut(with_alpha(laid_over(small, state, max(small.size))), *window) for state in states]
+    frames = [cut(laid_over(small, state, max(small.size)), *window) for state in states]
     return sheet(frames, FIT_PIXELS)
 
 
@@ -73,8 +71,10 @@ def fit_curves(reader: RunReader, step: str, argument: str) -> bytes:
     names = [str(n) for n in body.history.get("term_names", [])]
     values = np.asarray(body.history.get("terms", np.zeros((0, 0))), np.float64)
     used = [t for t in range(len(names)) if np.any(values[:, t])]
+    low, high, side = person_square(body)
+    wide = min(1.0, (high[0] - low[0]) / side + 0.26)  # of the square pictures, what the person takes
     return to_json({
-        "iterations": picked or [0] * COLUMNS, "last": max(iterations(body) - 1, 0),
+        "wide": round(wide, 3), "iterations": picked or [0] * COLUMNS, "last": max(iterations(body) - 1, 0),
         "names": [names[t].replace("_", " ") for t in used], "values": values[:, used].tolist(),
     })  # fmt: skip
 
@@ -93,7 +93,7 @@ def frames(reader: RunReader, step: str, style: str) -> bytes:
 
     body = _body(reader, step)
     vertices, faces = body_vertices(body)
-    return turned(vertices, body, lambda camera: render_mesh(vertices, faces, camera, "clay"), 24)
+    return turned(vertices, body, lambda camera: render_mesh(vertices, faces, camera, "clay"), min(24, FRAMES))
 
 
 def facts(reader: RunReader, step: str, argument: str) -> bytes:
@@ -133,7 +133,8 @@ def at_iteration(body: Body, i: int) -> Body:
 
 
 def laid_over(photo: Photo, body: Body, longer_side: int) -> NDArray[np.float32]:
-    """(h, w, 3): the body in clay over the photo, with at most `longer_side` pixels on the longer side."""
+    """(h, w, 4): the body in clay over the photo, with at most `longer_side` pixels on the longer side; transparent
+    where the photo is and no body lies over it."""
     from pipelines.body.read_body import check_body, vertices_cam
     from pipelines.geometry.mesh_picture import render_mesh
 
@@ -145,7 +146,10 @@ def laid_over(photo: Photo, body: Body, longer_side: int) -> NDArray[np.float32]
     picture = render_mesh(vertices_cam(body), check_body(body).faces, camera, "clay")
     alpha = picture[..., 3:] * STRENGTH
     tint = picture[..., :3] * np.array([0.72, 0.93, 1.0], np.float32)
-    return (tint * alpha + photo.rgb * (1 - alpha)).astype(np.float32)
+    ground = np.ones((height, width, 1), np.float32) if photo.alpha is None else photo.alpha[..., None]
+    both = alpha + ground * (1 - alpha)
+    rgb = (tint * alpha + photo.rgb * ground * (1 - alpha)) / np.maximum(both, 1e-4)
+    return np.concatenate([rgb, both], 2).astype(np.float32)
 
 
 def photo_at(photo: Photo, scale: float) -> Photo:
@@ -155,13 +159,19 @@ def photo_at(photo: Photo, scale: float) -> Photo:
     from pipelines.records import to_bytes
 
     size = (max(1, round(photo.size[0] * scale)), max(1, round(photo.size[1] * scale)))
-    image = Image.fromarray(to_bytes(photo.rgb)).resize(size, Image.Resampling.LANCZOS)
-    return Photo((np.asarray(image, np.float32) / 255).astype(np.float32))
+
+    def smaller(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        image = Image.fromarray(to_bytes(values)).resize(size, Image.Resampling.LANCZOS)
+        return (np.asarray(image, np.float32) / 255).astype(np.float32)
+
+    return Photo(smaller(photo.rgb), None if photo.alpha is None else smaller(photo.alpha))
 
 
-def with_alpha(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(H, W, 3) -> (H, W, 4), opaque."""
-    return np.concatenate([rgb, np.ones((*rgb.shape[:2], 1), np.float32)], 2)
+def person_square(body: Body) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Lowest and highest corner of the joints in the photo (2,), and the side of the square around them, in pixels."""
+    joints = np.asarray(body["joints_px"], np.float64) if "joints_px" in body.arrays else _joints(body)
+    low, high = joints.min(0), joints.max(0)
+    return low, high, int(np.ceil(1.35 * (high - low).max()))
 
 
 def _body(reader: RunReader, step: str) -> Body:

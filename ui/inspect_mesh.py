@@ -8,10 +8,9 @@ from pipelines.export.bundle import Bundle
 from pipelines.records import SEEN_NAMES, Body, Mesh
 from ui.inspect_numbers import Facts, to_json
 from ui.run_reader import RunReader
-from ui.sheets import turned
+from ui.sheets import FRAMES, turned
 
 LAYERS = {"textured": "mesh", "clay": "clay", "normals": "normals", "wireframe": "wireframe"}
-TURN_FRAMES = 24
 
 
 def scene(reader: RunReader, step: str, style: str) -> bytes:
@@ -35,7 +34,7 @@ def frames(reader: RunReader, step: str, style: str) -> bytes:
             mesh.vertices, mesh.faces, camera, style, normals=mesh.normals, uv=mesh.uv, texture=mesh.texture  # type: ignore[arg-type]
         )  # fmt: skip
 
-    return turned(mesh.vertices, bundle.body, draw, TURN_FRAMES)
+    return turned(mesh.vertices, bundle.body, draw, min(24, FRAMES))
 
 
 def facts(reader: RunReader, step: str, argument: str) -> bytes:

@@ -126,6 +126,8 @@ class Handlers:
             name = await self.actions.go_on(token, run, stepwise=stepwise)
         elif kind == "keypoints":
             name = await edit.move_keypoints(self.actions, token, run, str(data.get("step")), data, stepwise)
+        elif kind == "matte":
+            name = await edit.paint_matte(self.actions, token, run, str(data.get("step")), data, stepwise)
         elif kind == "take_back":
             name = await self.actions.replace(token, run, str(data.get("step")), None, stepwise=stepwise)
         else:
@@ -201,14 +203,9 @@ def build(actions: Actions, system: str) -> gr.Blocks:
                 widget("rail")
             with gr.Column(elem_id="hs-main"):
                 widget("stage", legend=plates.SEEN_LEGEND)
-                with gr.Group(visible=False, elem_id="hs-brush") as brush:
-                    editor = edit.brush_editor()
-                    with gr.Row():
-                        apply = gr.Button("Apply and go on", variant="primary", elem_id="hs-brush-apply")
-                        leave = gr.Button("Leave as it was", elem_id="hs-brush-leave")
                 widget("files", formats=cards())
             with gr.Column(elem_id="hs-inspect"):
-                panel = widget("panel")
+                widget("panel")
         gr.HTML(FOOTER.replace("{hours}", f"{hours:g}"), elem_id="hs-footer", apply_default_css=False)
         door = widget("door", value={"state": "loading", "steps": []})
 
@@ -221,7 +218,6 @@ def build(actions: Actions, system: str) -> gr.Blocks:
         )
         stop.click(handlers.stop, [note], [door], queue=False, **PRIVATE)
         page.load(handlers.restore, [note], [note, door], **PRIVATE).then(handlers.follow, **seen)
-        edit.wire(actions, handlers, note, stepwise, panel, brush, editor, apply, leave, door, seen)
         gr.api(handlers.reconstruct, api_name="reconstruct", concurrency_limit=4)
     page.queue(default_concurrency_limit=8, max_size=256)
     return page

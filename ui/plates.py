@@ -113,7 +113,9 @@ def plates(kind: str, here: Callable[[str], str], source: Source) -> list[dict[s
         before = {"src": photo, "label": "Photo"}
         after = {"src": here("cutout.webp"), "label": "Cut-out"}
         return [{"id": "cutout", "type": "wipe", "label": "Photo and cut-out", "before": before, "after": after,
-                 "grounds": True}]  # fmt: skip
+                 "grounds": True},
+                {"id": "paint", "type": "paint", "label": "Edit by hand", "photo": photo,
+                 "cutout": here("cutout.webp")}]  # fmt: skip
     if kind == "keypoints":
         return [{"id": "points", "type": "points", "label": "Keypoints", "photo": photo, "data": here("points.json")}]
     if kind == "body":

@@ -19,7 +19,7 @@ from ui.session import PUBLIC, UNFINISHED, Page, Session
 
 WORDS = {
     "waiting": "waiting", "queued": "queued", "running": "running", "done": "done", "reused": "reused",
-    "needs-you": "your turn", "warning": "done, with a warning", "failed": "failed", "cancelled": "stopped",
+    "needs-you": "your turn", "warning": "warning", "failed": "failed", "cancelled": "stopped",
     "stale": "out of date", "missing": "needs something",
 }  # fmt: skip
 
@@ -58,7 +58,7 @@ def snapshot(
     pause = _pause_at(run, page)
     if pause is not None:
         steps[pause]["state"] = "needs-you"
-        steps[pause]["word"] = "your turn: look, then continue"
+        steps[pause]["word"] = WORDS["needs-you"]
     return {
         "token": token, "run": name, "mine": mine, "system": run.system, "seed": run.seed, "state": run.state,
         "message": run.message, "photo_name": run.photo_name, "steps": steps, "position": position,
@@ -94,17 +94,19 @@ def _step(
         "message": event.get("message", state.message) if shown == "running" else state.message,
         "fraction": event.get("fraction"), "seconds": seconds, "memory": state.peak_rss_mb,
         "content": (state.content or "")[:12], "replaced": state.replaced, "preview": None, "record": None, "plates": [],
+        "kept": True,
     }  # fmt: skip
     if shown == "queued" and position:
         found["word"] = f"queued, {position} before you"
     if shown == "running" and found["fraction"] is not None:
-        found["word"] = f"running, {round(100 * found['fraction'])} %"
+        found["word"] = f"at {round(100 * found['fraction'])} %"
     if event.get("preview"):
         found["preview"] = f"{base}/{state.name}/{event['preview']}?t={event['time']:.2f}"
     with contextlib.suppress(UserError, OSError):
         kind = reader.kind(state.name)
         if kind is not None:
             found["record"] = kind
+            found["kept"] = reader.place(state.name) is not None
             found["plates"] = plates(kind, lambda view: _address(base, state, view), _sources(run, reader, base))
     return found
 

@@ -17,6 +17,7 @@ from pipelines.records import (
     Record,
     Splats,
     ViewSet,
+    read_json,
 )  # fmt: skip
 from pipelines.run import Run, StepState
 from pipelines.step import UserError
@@ -49,13 +50,23 @@ class RunReader:
         return folder if folder is not None and (folder / "kind.txt").exists() else None
 
     def kind(self, step: str) -> str | None:
-        """The kind of record that a step has made, or None."""
+        """The kind of record that a step has made, or None. A prepared run may keep only pictures of a step."""
         place = self.place(step)
-        return (place / "kind.txt").read_text().strip() if place else None
+        return (place / "kind.txt").read_text().strip() if place else self.pictured.get(step)
+
+    @cached_property
+    def pictured(self) -> dict[str, str]:
+        """{step: kind of record} for the steps of which a prepared run keeps pictures and no data."""
+        path = self.folder / "page" / "kinds.json"
+        return read_json(path) if path.is_file() else {}
 
     def record(self, step: str) -> Record:
         """A step's artefact; UserError when it is not there."""
         place = self.place(step)
+        if place is None and step in self.pictured:
+            raise UserError(
+                f"This prepared run keeps only pictures of '{step}'; press 'Run from here' to make its data."
+            )
         if place is None:
             raise UserError(f"'{step}' has no result here yet (it is {self.state(step).state}).")
         return load_record(place)
@@ -63,7 +74,7 @@ class RunReader:
     def find(self, kind: type[R]) -> R | None:
         """The last artefact of a kind, or None."""
         for state in reversed(self.run.steps):
-            if self.kind(state.name) == kind.kind:
+            if self.place(state.name) is not None and self.kind(state.name) == kind.kind:
                 record = self.record(state.name)
                 assert isinstance(record, kind)
                 return record

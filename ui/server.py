@@ -1,3 +1,4 @@
+# ruff: noqa: E402 - what gradio reads at import is set before it
 """The server: our routes, Gradio at '/', one port, and the worker beside it.
 
 The page's process imports nothing heavy; the worker starts when the page is up. uvicorn's own compression of
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -18,6 +20,8 @@ from typing import Any
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.pop("_VISER_PORT_OVERRIDE", None)
 
+# The many small objects of gradio's import are all kept: looking through them for rubbish costs half a second.
+gc.disable()
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
@@ -30,6 +34,9 @@ from ui.layout import build
 from ui.routes import add_routes
 from ui.session import Limits, Session
 from ui.theme import theme
+
+gc.freeze()
+gc.enable()
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 SWEEP_SECONDS = 300.0

@@ -99,7 +99,11 @@ class Session:
 
     def example_names(self) -> list[str]:
         """The prepared runs, in the order of their names."""
-        found = sorted(p.parent.name for p in self.examples.glob("*/run.json"))
+        found = []
+        for path in sorted(self.examples.glob("*/run.json")):
+            with contextlib.suppress(UserError, OSError, ValueError, TypeError):  # made by another version
+                Run.load(path.parent)
+                found.append(path.parent.name)
         return [n for n in found if EXAMPLE.fullmatch(n)]
 
     def folder(self, token: str, name: str) -> Path:

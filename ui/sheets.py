@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from pipelines.records import Body, to_bytes
 from ui.inspect_photo import webp
 
 COLUMNS = 6  # assets/style/solid.js and fit.js count on it
-FRAMES = 36
+FRAMES = COLUMNS * max(1, int(os.environ.get("HUMANSCOPE_FRAMES", 36)) // COLUMNS)  # of one turn
 FRAME_PIXELS = 448
 MARGIN = 0.06  # of the frame, around what it shows
 

@@ -14,7 +14,7 @@ export function files(element, { props }) {
   const box = make("section", { class: "hs-box", "aria-label": "Files" }, make("h2", { class: "hs-heading" }, "Files to keep"), list, mine);
   element.append(box);
   listen(() => {
-    const kinds = new Set(hub.view.steps.filter((s) => s.plates.length).map((s) => s.record));
+    const kinds = new Set(hub.view.steps.filter((s) => s.plates.length && s.kept).map((s) => s.record));
     box.hidden = !hub.view.steps.length;
     formats.forEach((entry, i) => {
       const there = entry.part === "*" ? kinds.size > 0 : kinds.has(entry.part);

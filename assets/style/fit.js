@@ -21,8 +21,10 @@ export function fit(box) {
     marker(iteration);
     if (!sheet?.complete || !sheet.naturalWidth) return;
     const side = sheet.naturalWidth / COLUMNS;
-    canvas.width = canvas.height = side;
-    canvas.getContext("2d").drawImage(sheet, (at % COLUMNS) * side, Math.floor(at / COLUMNS) * side, side, side, 0, 0, side, side);
+    const wide = Math.round(side * (data.wide || 1)), left = Math.floor((side - wide) / 2);
+    canvas.width = wide; // the frames are square; what is shown is as wide as the person
+    canvas.height = side;
+    canvas.getContext("2d").drawImage(sheet, (at % COLUMNS) * side + left, Math.floor(at / COLUMNS) * side, wide, side, 0, 0, wide, side);
     canvas.dataset.frame = at;
   };
   const stop = () => {
@@ -111,6 +113,7 @@ export function plot(chart, names, values, along) {
   const legend = make("ul", { class: "hs-chart-legend" }, ...names.map((name, t) => {
     const item = make("li", {}, name);
     item.style.setProperty("--hue", HUES[t % HUES.length]);
+    item.classList.toggle("hs-dashed", t >= HUES.length);
     return item;
   }));
   chart.replaceChildren(drawing, legend);

@@ -6,6 +6,7 @@ export const hub = {
   selected: null, // name of a step
   following: true, // the selection follows the running step until the visitor chooses
   draft: {}, // {step: {knob: value}}
+  wanted: {}, // {record kind: id of the plate last looked at}
   act: () => {},
 };
 const listeners = new Set();

@@ -1,21 +1,29 @@
 // The inspector: what the selected step did, its numbers, its knobs, and what can be done from here.
-import { act, address, cardOf, hub, listen, make, present, seconds, setKnob, stale, step } from "./hub.js";
+import { act, address, cardOf, changed, hub, listen, make, present, seconds, setKnob, stale, step } from "./hub.js";
 
-export function panel(element, { trigger }) {
+// What a step's result is, in words: on the badge, and on hovering over it.
+const KINDS = {
+  measured: ["measured", "Read from the photo"],
+  generated: ["generated", "Invented by the method; not in the photo"],
+  mixed: ["partly generated", "The photo where it shows the person; invented where it does not"],
+};
+
+export function panel(element) {
   const title = make("h2");
   const badge = make("span", { class: "hs-badge" });
   const words = make("p", { class: "hs-summary" });
   const message = make("p", { class: "hs-message", hidden: true });
+  const only = make("p", { class: "hs-help hs-only", hidden: true }, "This prepared run keeps only pictures of this step; run from here to make its data.");
   const numbers = make("dl", { class: "hs-numbers" });
   const form = make("div", { class: "hs-knobs" });
   const again = make("button", { type: "button", class: "hs-strong hs-again" });
   const reset = make("button", { type: "button", class: "hs-plain", hidden: true }, "Undo changes");
-  const brush = make("button", { type: "button", class: "hs-plain", hidden: true, onclick: () => trigger("act", { type: "brush" }) }, "Edit cut-out by hand");
+  const brush = make("button", { type: "button", class: "hs-plain", hidden: true, onclick: () => ((hub.wanted.cutout = "paint"), changed()) }, "Edit cut-out by hand");
   const back = make("button", { type: "button", class: "hs-plain", hidden: true }, "Take back the edit");
   const keep = make("a", { class: "hs-plain hs-keep", hidden: true, download: "" });
   const box = make("section", { class: "hs-box hs-panel", "aria-label": "Inspector" },
     make("div", { class: "hs-panel-head" }, title, badge), words, message, numbers, form,
-    make("div", { class: "hs-actions" }, again, reset, brush, back, keep));
+    make("div", { class: "hs-actions" }, again, reset, brush, back, keep), only);
   element.append(box);
   again.addEventListener("click", () => {
     const name = hub.selected;
@@ -34,13 +42,14 @@ export function panel(element, { trigger }) {
     if (!now) return;
     const card = cardOf(now.name);
     title.textContent = now.title;
-    badge.textContent = now.replaced ? "edited by hand" : hub.view.stand_in ? "stand-in" : now.kind;
+    badge.textContent = now.replaced ? "edited by hand" : hub.view.stand_in ? "stand-in" : KINDS[now.kind][0];
     badge.dataset.kind = now.replaced ? "hand" : now.kind;
-    badge.title = now.kind === "measured" ? "Read from the photo" : "Invented by the method; not in the photo";
+    badge.title = KINDS[now.kind][1];
     words.textContent = card?.summary || "";
-    message.hidden = !now.message || now.state === "running";
+    message.hidden = !now.message || ["running", "cancelled"].includes(now.state);
     message.textContent = now.message;
     message.dataset.state = now.state;
+    only.hidden = now.kept;
     const key = `${hub.view.run} ${now.name} ${Boolean(card)} ${JSON.stringify(hub.view.settings?.[now.name] || {})} ${Object.keys(hub.draft).length ? "" : "clean"}`;
     if (drawn.knobs !== key && !(form.contains(document.activeElement) && drawn.knobs.startsWith(`${hub.view.run} ${now.name} true`) && Object.keys(hub.draft).length)) {
       drawn.knobs = key;
@@ -51,7 +60,7 @@ export function panel(element, { trigger }) {
     const first = hub.view.steps.find((s) => stale().has(s.name));
     again.disabled = !card || (hub.view.busy && !dirty);
     again.textContent = hub.view.stepwise ? "Redo this step" : dirty && first ? `Run again from ${first.title}` : "Run from here";
-    brush.hidden = now.record !== "cutout" || hub.view.busy;
+    brush.hidden = now.record !== "cutout" || hub.view.busy || !now.kept;
     back.hidden = !now.replaced || hub.view.busy;
     drawNumbers(numbers, now, drawn);
     drawKeep(keep, now);
@@ -78,7 +87,7 @@ async function drawNumbers(numbers, now, drawn) {
 }
 
 function drawKeep(keep, now) {
-  keep.hidden = !now.record;
+  keep.hidden = !now.record || !now.kept;
   if (keep.hidden) return;
   keep.href = address(`${hub.view.base}/${now.name}/artefact.zip?c=${now.content}`);
   keep.download = `${now.name}.zip`;
@@ -125,8 +134,9 @@ function control(name, knob) {
     set(knob.default);
     put(knob.default);
   });
-  const head = make("div", { class: "hs-knob-head" }, make("label", { for: id }, label + unit), echo, knob.type === "bool" || knob.choices.length ? field : null, reset);
-  return make("div", { class: "hs-knob", "data-knob": knob.name }, head, knob.type === "bool" || knob.choices.length ? null : field, help);
+  const beside = field.type !== "range" && field.type !== "text"; // a slider and a line of text need the whole width
+  const head = make("div", { class: "hs-knob-head" }, make("label", { for: id }, label + unit), echo, beside ? field : null, reset);
+  return make("div", { class: "hs-knob", "data-knob": knob.name }, head, beside ? null : field, help);
 }
 
 function niceStep(range) {

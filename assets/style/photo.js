@@ -117,8 +117,8 @@ async function openCamera(use) {
 export function examples(element, { props }) {
   const found = props.examples || [];
   if (!found.length) return;
-  const list = make("ul", { class: "hs-gallery" });
-  for (const entry of found) {
+  const lists = { run: make("ul", { class: "hs-gallery" }), photo: make("ul", { class: "hs-gallery" }) };
+  const buttons = found.map((entry) => {
     const picture = entry.poster ? make("img", { src: address(entry.poster), alt: "", loading: "lazy" }) : null;
     const button = make("button", { type: "button" }, picture, make("span", {}, entry.label));
     button.title = entry.kind === "run" ? "Open this prepared run" : "Use this photo";
@@ -129,11 +129,14 @@ export function examples(element, { props }) {
         take(new File([await answer.blob()], entry.name));
       }
     });
-    list.append(make("li", {}, button));
+    lists[entry.kind].append(make("li", {}, button));
+    return button;
+  });
+  for (const [kind, words] of [["photo", "Photos to try"], ["run", "Prepared runs"]]) {
+    if (lists[kind].children.length) element.append(make("h2", { class: "hs-heading" }, words), lists[kind]);
   }
-  element.append(make("h2", { class: "hs-heading" }, "Examples"), list);
   listen(() => {
     const shown = hub.view.mine ? null : hub.view.run;
-    found.forEach((entry, i) => list.children[i].firstChild.toggleAttribute("aria-current", entry.name === shown));
+    found.forEach((entry, i) => buttons[i].toggleAttribute("aria-current", entry.kind === "run" && entry.name === shown));
   });
 }

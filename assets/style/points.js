@@ -9,11 +9,11 @@ const svg = (tag, attributes = {}) => {
 };
 
 export function points(box) {
-  const drawing = svg("svg", { class: "hs-points", role: "group", "aria-label": "Keypoints over the photo" });
+  const drawing = svg("svg", { class: "hs-points hs-unnumbered", role: "group", "aria-label": "Keypoints over the photo" });
   const apply = make("button", { type: "button", class: "hs-strong", disabled: true }, "Apply and go on");
   const undo = make("button", { type: "button", class: "hs-plain", disabled: true }, "Undo moves");
   const back = make("button", { type: "button", class: "hs-plain", hidden: true }, "Use the network's keypoints");
-  const numbers = make("button", { type: "button", class: "hs-plain", "aria-pressed": "true" }, "Numbers");
+  const numbers = make("button", { type: "button", class: "hs-plain", "aria-pressed": "false" }, "Numbers");
   const told = make("span", { class: "hs-soft", "aria-live": "polite" }, "Drag a point, or move it with the arrow keys.");
   box.append(drawing, make("div", { class: "hs-wipe-bar" }, apply, undo, back, numbers, told));
   let data = null, moved = {}, shown = "", owner = "";

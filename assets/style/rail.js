@@ -103,6 +103,7 @@ function sentence() {
   const turn = view.steps.find((s) => s.state === "needs-you");
   if (turn) return both(`${turn.title} is done. Look at it, then continue, or change a knob and redo it.`);
   if (!view.mine) return both(`A prepared run: ${view.run.replace(/[_-]/g, " ")}. Drop a photo to make your own.`);
+  if (view.state === "cancelled") return both("Stopped. What was finished is kept.");
   if (view.message) return both(view.message);
   if (stale().size) return both(`${stale().size} steps are out of date; run again from the changed one.`);
   const total = view.steps.reduce((sum, s) => sum + (s.state === "reused" ? 0 : s.seconds || 0), 0);

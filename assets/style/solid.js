@@ -83,7 +83,8 @@ export function solid(box, tools, props) {
     if (plate.scene !== scene) return;
     if (!facts) return tell("The 3D scene could not be made; the frames show the same.");
     tell("");
-    const query = new URLSearchParams({ playbackPath: `../${scene}`, darkMode: document.body.classList.contains("dark") ? "true" : "false" });
+    const query = new URLSearchParams({ playbackPath: `../${scene}`, });
+    if (document.body.classList.contains("dark")) query.set("darkMode", "");
     // Only the address changes; the frame itself stays.
     frame.src = address(`play/?${query}&hideViserLogo`);
     shownScene = scene;

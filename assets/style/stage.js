@@ -1,12 +1,13 @@
 // The stage: one thing of the selected step at a time, on plates that are made once and never mounted anew.
 import { address, changed, hub, listen, make, step } from "./hub.js";
 import { curve, fit } from "./fit.js";
+import { paint } from "./paint.js";
 import { people, points } from "./points.js";
 import { solid } from "./solid.js";
 import { wipe } from "./wipe.js";
 
-const KINDS = { picture, wipe, solid, points, people, fit, curve };
-const wanted = {}; // {record kind: id of the plate last looked at}
+export const RESUME = "What was finished is kept; press Resume to go on.";
+const KINDS = { picture, wipe, solid, points, people, paint, fit, curve };
 
 export function stage(element, { props }) {
   const tabs = make("div", { class: "hs-tabs", role: "tablist", "aria-label": "Views of this step" });
@@ -41,15 +42,17 @@ export function stage(element, { props }) {
 function draw({ tabs, tools, plates, live, empty, veil, caption }) {
   const now = step(hub.selected);
   const running = now && now.state === "running";
-  const preview = running && now.preview;
+  const preview = running && (now.preview || (!now.plates.length && backdrop()));
   const found = now?.plates || [];
-  const stalePlate = now && ["stale", "running", "queued"].includes(now.state);
+  const stalePlate = now && ["stale", "running", "queued", "failed", "cancelled", "missing"].includes(now.state);
   live.hidden = !preview;
-  if (preview && live.dataset.src !== now.preview) {
-    live.dataset.src = now.preview;
-    live.src = address(now.preview);
+  if (preview && live.dataset.src !== preview) {
+    live.dataset.src = preview;
+    live.src = address(preview);
   }
-  const shown = preview ? null : found.find((p) => p.id === wanted[now.record]) || found[0] || null;
+  const dim = Boolean(preview) && preview !== now.preview;
+  live.classList.toggle("hs-dim", dim);
+  const shown = preview ? null : found.find((p) => p.id === hub.wanted[now.record]) || found[0] || null;
   for (const [kind, plate] of Object.entries(plates)) {
     const on = shown?.type === kind;
     if (plate.box.hidden === on) plate.box.hidden = !on;
@@ -60,8 +63,8 @@ function draw({ tabs, tools, plates, live, empty, veil, caption }) {
   drawTabs(tabs, preview ? [] : found, shown, now);
   empty.hidden = Boolean(preview || shown);
   if (!empty.hidden) drawEmpty(empty, now);
-  veil.hidden = !(shown && stalePlate);
-  veil.textContent = now?.state === "running" ? "Being made anew…" : "From before the change";
+  veil.hidden = !((shown && stalePlate) || dim);
+  veil.textContent = dim ? "At work…" : now?.state === "running" ? "Being made anew…" : "From before the change";
   caption.textContent = captionOf(shown, now);
 }
 
@@ -74,7 +77,7 @@ function drawTabs(tabs, found, shown, now) {
         const tab = make("button", { type: "button", role: "tab", "aria-controls": "hs-stage-body" }, plate.label);
         tab.dataset.plate = plate.id;
         tab.addEventListener("click", () => {
-          wanted[now.record] = plate.id;
+          hub.wanted[now.record] = plate.id;
           hub.following = hub.following && !hub.view.busy;
           changed();
         });
@@ -95,13 +98,19 @@ function drawEmpty(empty, now) {
   if (view.state === "loading") [title, words] = ["", ""];
   else if (now?.state === "running") [title, words] = [now.title, "At work…"];
   else if (now && ["failed", "missing", "cancelled"].includes(now.state)) {
-    title = { failed: `${now.title} did not work`, missing: `${now.title} needs something`, cancelled: "Stopped" }[now.state];
-    words = now.message || view.message;
+    title = { failed: `The run ended at ${now.title}`, missing: `${now.title} needs something`, cancelled: "Stopped" }[now.state];
+    words = now.state === "cancelled" ? RESUME : now.message || view.message;
   } else if (now?.state === "queued") [title, words] = [now.title, now.word];
   else if (now) [title, words] = [now.title, now.plates.length ? "" : now.state === "waiting" ? "This step has not run yet." : "This step's result has nothing to look at."];
   if (empty.dataset.key === title + words) return;
   empty.dataset.key = title + words;
   empty.replaceChildren(make("h3", {}, title), make("p", {}, words));
+}
+
+// What stands on the stage while a step is at work that has nothing to show yet: the person, as far as cut out.
+function backdrop() {
+  const plate = (kind) => hub.view.steps.find((s) => s.record === kind && s.plates.length)?.plates[0];
+  return plate("cutout")?.after.src || plate("photo")?.src || null;
 }
 
 function captionOf(shown, now) {

@@ -36,10 +36,10 @@ export function wipe(box) {
       const key = `${plate.before.src} ${plate.after.src}`;
       if (key === shown) return;
       shown = key;
-      under.src = address(plate.before.src);
-      over.src = address(plate.after.src);
-      under.alt = plate.before.label;
-      over.alt = plate.after.label;
+      over.src = address(plate.before.src); // left of the line is before, right of it after
+      under.src = address(plate.after.src);
+      over.alt = plate.before.label;
+      under.alt = plate.after.label;
       first.textContent = plate.before.label;
       second.textContent = plate.after.label;
       grounds.hidden = !plate.grounds;

@@ -48,11 +48,11 @@ def sheet(bundle: Bundle, height: int = HEIGHT) -> NDArray[np.float32]:
     )
 
 
-def views(body: Body, points: NDArray[np.floating], height: int) -> list[Camera]:
-    """The four cameras, each (height, width) pixels, through the one window that holds `points` (N, 3) in
-    all.
-    """
-    around = [body.camera.square(1024).orbited(azimuth, None, pivot(body)) for azimuth in AZIMUTHS]
+def views(
+    body: Body, points: NDArray[np.floating], height: int, azimuths: tuple[float, ...] = AZIMUTHS
+) -> list[Camera]:
+    """A camera for each azimuth, each (height, width) pixels, through the one window that holds `points` (N, 3) in all."""
+    around = [body.camera.square(1024).orbited(azimuth, None, pivot(body)) for azimuth in azimuths]
     pixels = np.concatenate([camera.project(points)[0] for camera in around])
     # A few stray splats must not shrink the person.
     low, high = np.percentile(pixels, 0.1, axis=0), np.percentile(pixels, 99.9, axis=0)

@@ -79,7 +79,7 @@ def bake(
     """Texture (size, size, 3) 0..1 of the unwrapped mesh, row 0 at the top.
 
     vertices (V, 3), faces (F, 3): the welded mesh that `atlas` was made from. layers: groups of pictures, the most
-    trusted group first. cloud: points (N, 3) and colours (N, 3) that give the rest its nearest colour. Texels outside
+    trusted group first. cloud: points (N, 3) and colours (N, 3) that colour the rest. Texels outside
     all charts take the nearest chart's colour, so that filtering and mipmaps bleed nothing in.
     """
     normals = vertex_normals(vertices, faces)
@@ -119,9 +119,17 @@ def blend(
         left[open_] -= cover
     rest = np.nonzero(left > 1e-3)[0]
     if len(rest):
-        near = cKDTree(cloud[0]).query(points.position[rest])[1]
-        colour[rest] += left[rest, None] * cloud[1][near].astype(np.float32)
+        colour[rest] += left[rest, None] * among(cloud, points.position[rest])
     return np.clip(colour, 0.0, 1.0)
+
+
+def among(cloud: tuple[NDArray[np.floating], NDArray[np.floating]], position: NDArray[np.floating]) -> Floats:
+    """(n, 3) colours between the nearest points of a cloud, by inverse squared distance (Shepard 1968)."""
+    count = min(4, len(cloud[0]))
+    distance, near = cKDTree(cloud[0]).query(position, k=range(1, count + 1))
+    weight = 1.0 / np.maximum(distance, 1e-4) ** 2
+    mean = (weight[..., None] * cloud[1][near]).sum(1) / weight.sum(1, keepdims=True)
+    return mean.astype(np.float32)
 
 
 def look_up(

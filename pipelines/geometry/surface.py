@@ -65,10 +65,7 @@ def surface_of(
         vertices = smooth(vertices, triangles, smoothing)
     normal = _area_normals(vertices, triangles)
     vertices = vertices - normal * (swell / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20))
-    if focus is None:
-        return decimate(vertices, triangles, faces)
-    vertices, triangles = decimate(focus.spread(vertices), triangles, faces)
-    return focus.spread(vertices, back=True), triangles
+    return decimate(vertices, triangles, faces, focus)
 
 
 def without_gaps(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -103,6 +100,20 @@ def largest_piece(vertices: Vertices, faces: Faces) -> tuple[Vertices, Faces]:
     return _used(vertices, faces[label[faces[:, 0]] == biggest])
 
 
+def pieces(vertices: Vertices, faces: Faces, least: float) -> tuple[Vertices, Faces]:
+    """The connected pieces that hold more than `least` cubic metres; hollows (negative volume) and specks go.
+
+    Raises ValueError when nothing is left.
+    """
+    _, label = connected_components(adjacency(faces, len(vertices)), directed=False)
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    volume = np.bincount(label[faces[:, 0]], np.einsum("ij,ij->i", a, np.cross(b, c)) / 6.0)
+    keep = volume[label[faces[:, 0]]] > least
+    if not keep.any():
+        raise ValueError("Nothing solid is left: all pieces are smaller than a few cells.")
+    return _used(vertices, faces[keep])
+
+
 def smooth(vertices: Vertices, faces: Faces, rounds: int) -> Vertices:
     """Taubin 1995: Laplacian smoothing that does not shrink; then the volume is restored exactly by a small offset."""
     before = signed_volume(vertices, faces)
@@ -118,10 +129,16 @@ def smooth(vertices: Vertices, faces: Faces, rounds: int) -> Vertices:
     return moved + normal / np.maximum(area, 1e-20) * (lost / max(float(area.sum()), 1e-20))
 
 
-def decimate(vertices: Vertices, faces: Faces, wanted: int) -> tuple[Vertices, Faces]:
-    """Quadric edge collapse (Garland & Heckbert 1997) down to about `wanted` faces; stays closed and manifold."""
+def decimate(vertices: Vertices, faces: Faces, wanted: int, focus: Focus | None = None) -> tuple[Vertices, Faces]:
+    """Quadric edge collapse (Garland & Heckbert 1997) down to about `wanted` faces; stays closed and manifold.
+
+    focus: where more of the faces are to stay.
+    """
     if len(faces) <= wanted:
         return vertices, faces
+    if focus is not None:
+        vertices, faces = decimate(focus.spread(vertices), faces, wanted)
+        return focus.spread(vertices, back=True), faces
     for aggressiveness in (5.0, 3.0, 1.5):
         points, fewer = fast_simplification.simplify(
             vertices, faces.astype(np.int64), target_count=wanted, agg=aggressiveness

@@ -22,6 +22,10 @@ from pipelines.projection.outline import depth_inside, half_width, nearest, smoo
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 PALETTE = 12  # colours at the outline told apart
+SHADING = 0.4  # weight of brightness against hue: a fold in shadow is still the same cloth
+ACROSS, ALONG = 0.25, 0.08  # metres: half a person's width, and a height over which cloth does not change
+SHARE = 0.3  # of the outline there: a shirt seen on one of four edges (two arms, two sides) is not the back's
+UPRIGHT = 4  # clothes change along the body more than around it: colours spread so many times further sideways
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,10 @@ def back_colours(
     limb = limbs(names)
     other = mask & ((limb[sides[0]] != limb[sides[1]]) | two)
     copied = mask & ~heads.head
+    # Nothing opens in front of an arm or a shin, as a jacket does before the trunk.
+    alike = np.isin(part, part_labels(names, "upper_arm", "forearm", "hand", "shin", "foot")) & mask & ~heads.head
     bare = np.isin(part, part_labels(names, "hand", "foot")) & mask
-    copied &= same_cloth(calm, mask & ~heads.head & ~bare, inside, likeness, pixel) | bare
+    copied &= same_cloth(calm, mask & ~heads.head & ~bare, inside, likeness, pixel) | alike
     copied = drop_specks(copied | ~mask | heads.head, pixel) & mask & ~heads.head & ~other
     copied |= hair_that_goes_around(calm, mask, heads)
     if not copied.any():
@@ -69,8 +75,19 @@ def back_colours(
         own = (cloth[sides[1]] == number) & mask & (~heads.head | other)
         result = replace(result, rgb, copied & ~other, own, blur, doubtful)
     skin = skin_colour(rgb, mask, part, names)
-    if skin is not None and (heads.back_face & ~heads.face).any():
-        plain = smooth((heads.back_face & ~heads.face & mask).astype(np.float32), mask, blur)[..., None]
+    bare_behind = heads.back_face & ~heads.face
+    nape = np.isin(sides[1], part_labels(names, "neck")) & mask
+    # A scarf or a collar shows beside the face; where nothing does, the nape is skin and not the shirt below.
+    if (nape & copied & ~other).sum() < 0.25 * nape.sum():
+        nape &= other | ~copied
+        hair = hair_beside(rgb, calm, mask, heads, nape, pixel)
+        if hair is None:
+            bare_behind = bare_behind | nape
+        else:
+            result = np.where(nape[..., None], hair, result)
+            copied &= ~nape
+    if skin is not None and bare_behind.any():
+        plain = smooth((bare_behind & mask).astype(np.float32), mask, blur)[..., None]
         result = result * (1 - plain) + skin * plain
         copied = copied & ~(plain[..., 0] > 0.5)
     return np.clip(result, 0, 1).astype(np.float32), mask & ~copied
@@ -83,7 +100,7 @@ def same_cloth(calm: Floats, region: Mask, inside: Floats, likeness: float, pixe
     rim = region & (inside > 0.5) & (inside < np.maximum(0.25 * radius, 2.5))
     if rim.sum() < PALETTE:
         return region
-    weighed = (calm * np.array([0.5, 1.0, 1.0], np.float32)).astype(np.float32)
+    weighed = (calm * np.array([SHADING, 1.0, 1.0], np.float32)).astype(np.float32)
     cv2.setRNGSeed(1)
     criteria = (cv2.TERM_CRITERIA_MAX_ITER, 12, 0.0)
     samples = weighed[rim][:: max(1, int(rim.sum()) // 4000)]
@@ -91,13 +108,15 @@ def same_cloth(calm: Floats, region: Mask, inside: Floats, likeness: float, pixe
     _, _, palette = cv2.kmeans(samples, PALETTE, unlabelled, criteria, 1, cv2.KMEANS_PP_CENTERS)
     distance = np.stack([np.sqrt(((weighed - colour) ** 2).sum(-1)) for colour in palette], -1)
     closest = np.where(rim, np.argmin(distance, -1), -1)
-    same = rim.copy()
-    # Within about 10 cm, and not just the rim of something small that happens to end at the outline.
-    near = 0.08 / pixel
-    outline = cv2.GaussianBlur(rim.astype(np.float32), (0, 0), near)
+    same = np.zeros_like(rim)
+    # Counted across the whole figure at that height: what shows on one side only, under an open jacket, is not what
+    # the back wears.
+    across, along = ACROSS / pixel, ALONG / pixel
+    outline = np.maximum(cv2.GaussianBlur(rim.astype(np.float32), (0, 0), across, sigmaY=along), 1e-6)
     for colour in range(PALETTE):
-        share = cv2.GaussianBlur((closest == colour).astype(np.float32), (0, 0), near) / np.maximum(outline, 1e-6)
-        same |= (distance[..., colour] < likeness) & (share > 0.1)
+        alike = rim & (distance[..., colour] < likeness)
+        share = cv2.GaussianBlur(alike.astype(np.float32), (0, 0), across, sigmaY=along) / outline
+        same |= (distance[..., colour] < likeness) & (share > SHARE) & (closest[rim] == colour).any()
     return region & same
 
 
@@ -143,7 +162,7 @@ def replace(
     solid = solid if solid.sum() > 0.2 * source.sum() else source
     low = smooth(rgb, solid, blur)
     fine = smooth(rgb, solid, blur / 3)
-    base = fill(low, solid * 2.0, region)
+    base = spread_sideways(low, solid, region)
     rows, columns = nearest(solid)
     y, x = np.indices(region.shape)
     # Detail from the source, mirrored at its border to and fro within its width.
@@ -160,6 +179,44 @@ def replace(
     made = base + detail
     whole[window] = np.where(region[..., None], keep * rgb + (1 - keep) * made, result)
     return whole
+
+
+def hair_beside(rgb: Floats, calm: Floats, mask: Mask, heads: Heads, nape: Mask, pixel: float) -> Floats | None:
+    """(3,) colour of long hair, None where the nape is bare: hair that falls behind shows beside the neck, within
+    10 cm, as what is nearer to the top of the head than to the face."""
+    face = heads.face & ~heads.back_face
+    if not (face.any() and nape.any()):
+        return None
+    top = np.flatnonzero(face.any(1))[0]
+    above = heads.head & mask & ~face & (np.arange(len(mask))[:, None] < top)
+    if above.sum() < 8:
+        return None
+    hair, skin = np.median(calm[above], 0), np.median(calm[face], 0)
+    reach = 2 * max(round(0.1 / pixel), 1) + 1
+    beside = cv2.dilate(nape.astype(np.uint8), np.ones((1, reach), np.uint8)).astype(bool)
+    beside &= mask & ~face & ~nape
+    like_hair = ((calm - hair) ** 2).sum(-1) < 0.5 * ((calm - skin) ** 2).sum(-1)
+    if (beside & like_hair).sum() < max(0.5 * beside.sum(), 0.5 * nape.sum()):
+        return None
+    return np.median(rgb[above], 0).astype(np.float32)
+
+
+def spread_sideways(low: Floats, known: Mask, region: Mask) -> Floats:
+    """(h, w, 3) known colours carried over a region by a membrane on a picture UPRIGHT times narrower, so that a hem
+    or a belt goes on at its height."""
+    height, width = region.shape
+    small = (max(-(-width // UPRIGHT), 1), height)
+
+    def narrow(image: NDArray) -> Floats:
+        made = np.asarray(cv2.resize(image.astype(np.float32), small, interpolation=cv2.INTER_AREA), np.float32)
+        return made.reshape(small[1], small[0], *image.shape[2:])
+
+    weight = narrow(known)
+    mean = narrow(low * known[..., None]) / np.maximum(weight, 1e-3)[..., None]
+    made = fill(mean, 2.0 * weight, narrow(region) > 0)
+    wide = cv2.resize(made, (width, height), interpolation=cv2.INTER_LINEAR)
+    cover = cv2.resize((narrow(region) > 0).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    return (wide / np.maximum(cover, 1e-3)[..., None]).astype(np.float32)
 
 
 def drop_specks(copied: Mask, pixel: float) -> Mask:

@@ -49,9 +49,13 @@ def limbs(names: NDArray) -> NDArray[np.uint8]:
 
 
 def cloth_groups(names: NDArray) -> NDArray[np.uint8]:
-    """(256,) for each part label whose colours may stand in for it: 0 trunk, upper arms and legs, then as `limbs`."""
+    """(256,) for each part label whose colours may stand in for it: 0 trunk and legs, 1 to 3 as `limbs`, 4 upper arms,
+    whose sleeves may be short, 5 hands."""
     table = limbs(names)
-    return np.where(table >= 4, 0, table).astype(np.uint8)
+    table[table >= 4] = 0
+    table[part_labels(names, "upper_arm")] = 4
+    table[part_labels(names, "hand")] = 5
+    return table
 
 
 def body_mesh(body: Body) -> BodyMesh:

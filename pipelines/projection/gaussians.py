@@ -1,4 +1,4 @@
-"""Two surfaces, the walls between them and the hidden parts of the body as 3D Gaussians."""
+"""Two surfaces and the sides between them as 3D Gaussians."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
+from scipy.spatial import cKDTree
 
 from pipelines.geometry.cameras import Camera
 from pipelines.geometry.splat_raster import render_numpy
-from pipelines.projection.body_mesh import BodyMesh, body_mesh
-from pipelines.projection.body_set import body_set
+from pipelines.projection.body_mesh import cloth_groups
+from pipelines.projection.columns import solid_surface
 from pipelines.projection.hull import inside_hull
 from pipelines.projection.outline import depth_inside, smooth
-from pipelines.projection.sampling import SPREAD, Grid, resample, rim_opacity, sharpen_for_blur, surface_axes
+from pipelines.projection.sampling import SPREAD, Grid, inward, resample, rim_opacity, sharpen_for_blur, surface_axes
+from pipelines.projection.sides import sides
 from pipelines.projection.splats import SplatsParams
-from pipelines.projection.walls import Walls, inward, slopes, walls
-from pipelines.records import GENERATED, ORIGIN_NAMES, SEEN, Body, BodyMaps, Cutout, Layers, Splats
-from pipelines.step import Context
+from pipelines.records import GENERATED, GRAZING, ORIGIN_NAMES, SEEN, Body, Cutout, Layers, Splats
+from pipelines.step import Context, UserError
 
 FRONT, BACK, WALL, BODY = (ORIGIN_NAMES.index(name) for name in ("front", "back", "wall", "body"))
 FINEST = 1.0  # splats per photo pixel along a side at most: beyond it there is nothing more to show
 DRAWN_BLUR = 0.3  # px^2 that a rasteriser adds to every splat
 BACK_SCALE = 0.7  # fineness of the back's grid against the front's: it has less to show
-STRIPS = 2.2  # splats of wall and slope per pixel of side, measured on people in many poses
-FACES = 3000  # and of the body's hidden faces
+CELL = 1.6  # steps of the front's grid per cell of the closed surface: sides have less to show than the front
+SMOOTHING = 4  # rounds over the closed surface: it is smooth already, but its vertices are unevenly spread
+LOST = 1.25  # cells from the closed surface beyond which a layer's splat floats
+STRIPS = 0.9  # splats on the sides per grid pixel of side, measured on people in many poses
 CORRECTION = 0.25  # most that the comparison with the photo changes a colour
 INSET = 0.8  # photo (or grid) pixels by which all but the front keep within the outline: soft rims add up
 
 
-def gaussians(
-    layers: Layers, body_fit: Body, body_maps: BodyMaps, matte: Cutout, params: SplatsParams, ctx: Context
-) -> Splats:
+def gaussians(layers: Layers, body_fit: Body, matte: Cutout, params: SplatsParams, ctx: Context) -> Splats:
     """The work of the step `splats`; see its declaration."""
     scale = grid_scale(layers, matte, params.count)
     grid = resample(layers.arrays, layers.camera, scale)
@@ -43,13 +44,9 @@ def gaussians(
     far = resample(layers.arrays, layers.camera, scale * BACK_SCALE)
     sets = [surface(grid, 0, blur), surface(far, 1, blur * BACK_SCALE**2, inset * BACK_SCALE)]
     ctx.progress(0.4, "front and back as splats", preview(grid))
-    if params.walls:
-        strips = (walls(grid, inset), slopes(grid, 0, inset), slopes(far, 1, inset * BACK_SCALE))
-        sets += [round_splats(strip) for strip in strips]
-    if params.hidden:
-        sets += [hidden_surface(far, 2), hidden_surface(far, 3)]
-        sets.append(body_splats(body_mesh(body_fit), body_maps, grid, layers))
-    ctx.progress(0.9, "walls and hidden parts")
+    if params.sides:
+        sets = with_sides(sets, layers, grid, inset)
+    ctx.progress(0.9, "sides")
     joined = join(sets)
     joined = joined.select(inside_hull(joined.means, layers.camera, layers.arrays["mask"]))
     joined = refine_colours(joined, layers, matte, body_fit.camera, params.refine)
@@ -64,8 +61,8 @@ def grid_scale(layers: Layers, matte: Cutout, count: int) -> float:
     ring = a["mask"] & ~core
     pixel = np.maximum(a["front"][ring], 1e-3) / layers.camera.K[0, 0]
     strips = float(((a["back"] - a["front"])[ring] / pixel).sum()) * STRIPS
-    per_scale = a["mask"].sum() * (1 + BACK_SCALE**2) + 2 * BACK_SCALE**2 * a["two"].sum() + strips
-    wanted = np.sqrt(max(count - FACES, 0.3 * count) / per_scale)
+    per_scale = a["mask"].sum() * (1 + BACK_SCALE**2) + strips
+    wanted = np.sqrt(count / per_scale)
     return float(min(wanted, FINEST * matte.alpha.shape[1] / layers.camera.width))
 
 
@@ -84,12 +81,6 @@ def surface(grid: Grid, side: int, blur: float, inset: float = 0.0) -> Splats:
     opacity = rim_opacity(grid.alpha, grid.mask, blur)
     seen = grid.seen[grid.mask] if side == 0 else np.full(len(means), GENERATED, np.uint8)
     return pack(means, quats, scales, rgb[grid.mask], seen, (FRONT, BACK)[side], opacity[grid.mask])
-
-
-def hidden_surface(grid: Grid, number: int) -> Splats:
-    """The far side of the first limb (2) and the near side of the last one (3), where one hides the other."""
-    means, quats, scales = surface_axes(grid, number, grid.two)
-    return pack(means, quats, scales, grid.rgb[number - 2][grid.two], GENERATED, BODY)
 
 
 def refine_colours(made: Splats, layers: Layers, matte: Cutout, camera: Camera, rounds: int) -> Splats:
@@ -124,40 +115,32 @@ def move_in(grid: Grid, side: int, means: NDArray[np.float64], inset: float) -> 
     """The surface's means with those of the outermost pixels shifted inwards at their depth."""
     rows, columns = np.nonzero(grid.mask)
     shift = np.clip(inset + 0.5 - grid.inside[rows, columns], 0.0, None)
-    pixels = np.stack([columns, rows], 1) + 0.5 + inward(grid)[rows, columns] * shift[:, None]
+    pixels = np.stack([columns, rows], 1) + 0.5 + inward(grid.inside)[rows, columns] * shift[:, None]
     return np.where(shift[:, None] > 0, grid.camera.unproject(pixels, grid.depth[side][rows, columns]), means)
 
 
-def round_splats(strip: Walls) -> Splats:
-    """A strip of wall as splats."""
-    quats = np.tile(np.array([1, 0, 0, 0], np.float32), (len(strip.means), 1))
-    return pack(strip.means, quats, np.repeat(strip.sigma[:, None], 3, 1), strip.colours, GENERATED, WALL)
-
-
-def body_splats(mesh: BodyMesh, maps: BodyMaps, grid: Grid, layers: Layers) -> Splats:
-    """The body's hidden faces; a forearm only where the layers follow the fitted one."""
-    size = (grid.camera.width, grid.camera.height)
-    full = np.stack(
-        [cv2.resize(maps.arrays[f"full_{s}"], size, interpolation=cv2.INTER_NEAREST) for s in ("front", "back")]
-    )
-    used = tuple(arm_is_used(maps, layers, side) for side in ("left", "right"))
-    return pack(*body_set(mesh, grid, full, (used[0], used[1])), GENERATED, BODY)
-
-
-def arm_is_used(maps: BodyMaps, layers: Layers, side: str) -> bool:
-    """Whether the front or back layer follows most of what can be seen of the fitted forearm and hand."""
-    names = [str(n) for n in maps.arrays["part_names"]]
-    labels = [names.index(f"{stem}_{side}") for stem in ("forearm", "hand")]
-    for surface_name in ("front", "back"):
-        there = np.isin(maps.arrays[f"full_{surface_name}_part"], labels) & layers.arrays["mask"]
-        followed = np.abs(layers.arrays[surface_name] - maps.arrays[f"full_{surface_name}"]) < 0.06
-        if there.any() and (there & followed).sum() > 0.6 * there.sum():
-            return True
-    return False
+def with_sides(sets: list[Splats], layers: Layers, grid: Grid, inset: float) -> list[Splats]:
+    """The layers' splats that lie on the closed surface, and those of its parts that no layer covers."""
+    cell = CELL * float(np.median(grid.step[grid.mask]))
+    try:
+        vertices, faces = solid_surface(layers.arrays, layers.camera, cell, SMOOTHING)
+    except ValueError as error:
+        raise UserError(f"No sides could be made between front and back: {error} Check the cut-out.") from error
+    tree = cKDTree(vertices)
+    kept = []
+    for layer in sets:
+        # What the solid has lost was too thin for one: a pixel between two limbs, floating in the air.
+        far = tree.query(layer.means, distance_upper_bound=LOST * cell)[0]
+        kept.append(layer.select(np.isfinite(far)))
+    made = sides(grid, vertices, faces, cell, inset, cloth_groups(layers.arrays["part_names"]))
+    seen = np.where(made.grazing, GRAZING, GENERATED).astype(np.uint8)
+    origin = np.where(made.between, BODY, WALL).astype(np.uint8)
+    return [*kept, pack(made.means, made.quats, made.scales, made.colours, seen, origin)]
 
 
 def pack(
-    means: NDArray, quats: NDArray, scales: NDArray, colours: NDArray, seen: NDArray[np.uint8] | int, origin: int,
+    means: NDArray, quats: NDArray, scales: NDArray, colours: NDArray, seen: NDArray[np.uint8] | int,
+    origin: NDArray[np.uint8] | int,
     opacity: NDArray | float = 1.0,
 ) -> Splats:  # fmt: skip
     """A set of splats of one origin."""
@@ -166,7 +149,7 @@ def pack(
         means.astype(np.float32), quats.astype(np.float32), scales.astype(np.float32),
         np.clip(np.broadcast_to(np.float32(opacity), (count,)), 0.05, 0.995).astype(np.float32),
         np.clip(colours, 0, 1).astype(np.float32), np.broadcast_to(np.uint8(seen), (count,)).copy(),
-        np.full(count, origin, np.uint8),
+        np.broadcast_to(np.uint8(origin), (count,)).copy(),
     )  # fmt: skip
 
 

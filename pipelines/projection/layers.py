@@ -22,12 +22,12 @@ class LayersParams:
     slack: float = knob(0.02, "By how much a fitted arm may miss the arm in the photo.", low=0.002, high=0.1, unit="m")
     loose: float = knob(0.06, "Most that clothes may add to the body's half thickness.", low=0.0, high=0.3, unit="m")
     likeness: float = knob(
-        16.0, "Colour difference from the cloth at the outline that still counts as the same cloth; 0 replaces all "
+        8.0, "Colour difference from the cloth at the outline that still counts as the same cloth; 0 replaces all "
         "of the back, 200 mirrors the photo.", low=0.0, high=200.0,
     )  # fmt: skip
 
 
-@step("layers", version=1, title="Front and back")
+@step("layers", version=2, title="Front and back", kind="mixed")
 def layers(
     matte: Cutout,
     body_fit: Body,

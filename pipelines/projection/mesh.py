@@ -1,4 +1,4 @@
-"""Step mesh: one closed, textured surface from the splats and the photo."""
+"""Step mesh: one closed, textured surface from the layers, the photo and the splats."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ class MeshParams:
 
     faces: int = knob(20000, "About how many triangles.", low=500, high=200000)
     texture: int = knob(1024, "Side of the texture.", low=256, high=4096, unit="px")
-    voxel: float = knob(7.0, "Finest detail of the shape; half takes four times longer.", low=3.0, high=40.0, unit="mm")
+    voxel: float = knob(6.0, "Finest detail of the shape; half takes four times longer.", low=3.0, high=40.0, unit="mm")
     smoothing: int = knob(6, "Rounds of smoothing that keep the volume.", low=0, high=50)
-    views: int = knob(448, "Height of the pictures the shape is measured in.", low=128, high=1024, unit="px")
     face_detail: float = knob(2.0, "How many times finer texture and triangles are on the head.", low=1.0, high=4.0)
 
 
-@step("mesh", version=1, title="Mesh")
+@step("mesh", version=2, title="Mesh", kind="mixed")
 def mesh(splats: Splats, layers: Layers, matte: Cutout, body_fit: Body, params: MeshParams, ctx: Context) -> Mesh:
-    """A closed surface around the splats, textured from the photo first and from the splats where it sees nothing.
+    """A closed surface around the layers, textured from the photo first and from the splats where it sees nothing.
 
-    Depth pictures from all sides and the two layers are fused to a solid; what enough of them see as empty is outside,
-    all the rest is inside, so that the surface has no holes.
+    Between front and back the layers are solid; the surface of that solid has no holes and no steps. The splats of
+    the sides, which lie on the same surface, colour what neither the photo nor the back layer shows.
     """
     if len(splats) == 0:
         raise UserError("There are no splats to make a mesh from; check the step 'splats'.")

@@ -32,6 +32,6 @@ RECIPE = Recipe(
         "body.maps": {"resolution": 192},
         "splats": {"count": 6000},
         "turntable": {"frames": 2, "size": 96},
-        "mesh": {"faces": 2000, "texture": 256, "voxel": 20.0, "views": 128},
+        "mesh": {"faces": 2000, "texture": 256, "voxel": 20.0},
     },
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
 from pipelines.geometry.cameras import Camera
 from pipelines.geometry.rotations import axes_of_covariance
@@ -16,11 +17,9 @@ Floats = NDArray[np.float32]
 SURFACES = ("front", "back", "leave", "enter")
 SPREAD = 0.42  # standard deviation of a splat in steps of the grid: below 0.35 sides get holes, above 0.5 it blurs
 THIN = 0.2  # standard deviation across the surface, in steps of the grid
+MIXED = 1.5  # grid pixels at the outline whose colour is a mixture with the background
 STRETCH = 8.0  # a step in depth beyond this many grid steps is an edge, not a slope ...
-RIM, RIM_STRETCH = (
-    4.0,
-    3.0,
-)  # within so many grid pixels of the outline surfaces turn away; walls fill their slope
+STEEP = 3.0  # ... and beyond this many the surface is seen too flatly: the sides' own splats cover it
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,13 @@ def resample(layers: dict[str, NDArray], camera: Camera, scale: float) -> Grid:
     rows = np.clip(np.round(y).astype(int), 0, camera.height - 1)
     mask = layers["mask"][rows, columns]
     depth = np.stack([_depth(layers[name], layers["mask"], x, y, rows, columns) for name in SURFACES])
-    rgb = np.stack([_colour(layers[side], layers["mask"], width, height) for side in ("front_rgb", "back_rgb")])
+    inside = depth_inside(mask)
+    rgb = np.stack(
+        [
+            without_mixed_rim(_colour(layers[side], layers["mask"], width, height), inside)
+            for side in ("front_rgb", "back_rgb")
+        ]
+    )
     alpha = np.clip(_scaled(layers["alpha"], width, height), 0, 1)
     part = np.stack([layers["front_part"][rows, columns], layers["back_part"][rows, columns]])
     step = depth[:2].mean(0) / grid.K[0, 0]
@@ -71,8 +76,29 @@ def resample(layers: dict[str, NDArray], camera: Camera, scale: float) -> Grid:
         seen,
         arm,
         step,
-        depth_inside(mask),
+        inside,
     )
+
+
+def without_mixed_rim(rgb: Floats, inside: Floats) -> Floats:
+    """(h, w, 3) colours whose outermost MIXED pixels, half of them background, show what lies so far further in.
+
+    inside (h, w): `depth_inside` of the mask. From the side such a pixel is a streak as long as the person is deep.
+    """
+    rows, columns = np.nonzero((inside > 0) & (inside < MIXED))
+    turn = inward(inside)[rows, columns] * (MIXED - inside[rows, columns] + 0.5)[:, None]
+    result = rgb.copy()
+    for channel in range(3):
+        where = np.stack([rows + turn[:, 1], columns + turn[:, 0]])
+        result[rows, columns, channel] = map_coordinates(rgb[..., channel], where, order=1, mode="nearest")
+    return result
+
+
+def inward(inside: Floats) -> Floats:
+    """(h, w, 2) unit direction x, y away from the outline, by the slope of the distance to it."""
+    calm = cv2.GaussianBlur(inside, (0, 0), 1.5)
+    direction = np.stack([cv2.Sobel(calm, cv2.CV_32F, 1, 0), cv2.Sobel(calm, cv2.CV_32F, 0, 1)], -1)
+    return direction / np.maximum(np.linalg.norm(direction, axis=-1, keepdims=True), 1e-6)
 
 
 def _depth(depth: Floats, mask: NDArray, x: Floats, y: Floats, rows: NDArray, columns: NDArray) -> Floats:
@@ -142,7 +168,7 @@ def surface_axes(grid: Grid, side: int, mask: NDArray[np.bool_]) -> tuple[NDArra
     rays = camera.rays()
     points = rays * depth[..., None]
     sheet = np.where(mask, 2 * grid.arm + grid.two if side in (0, 2) else grid.two, 255)
-    tangents = [_tangent(depth, sheet, rays, grid.step, grid.inside < RIM, axis) for axis in (1, 0)]
+    tangents = [_tangent(depth, sheet, rays, grid.step, axis) for axis in (1, 0)]
     t = np.stack(tangents, -1)[mask]
     covariance = SPREAD**2 * t @ t.transpose(0, 2, 1)
     covariance += np.eye(3) * ((THIN * grid.step[mask]) ** 2)[:, None, None]
@@ -151,9 +177,7 @@ def surface_axes(grid: Grid, side: int, mask: NDArray[np.bool_]) -> tuple[NDArra
     return camera.to_world(points[mask]), quats.astype(np.float32), scales.astype(np.float32)
 
 
-def _tangent(
-    depth: Floats, sheet: NDArray, rays: NDArray[np.float64], step: Floats, rim: NDArray[np.bool_], axis: int
-) -> NDArray[np.float64]:
+def _tangent(depth: Floats, sheet: NDArray, rays: NDArray[np.float64], step: Floats, axis: int) -> NDArray[np.float64]:
     """(h, w, 3) the step in space to the next pixel of the same sheet along an axis of the picture."""
     jump = np.diff(depth, axis=axis)
     jump = np.where(np.diff(sheet.astype(np.int16), axis=axis) == 0, jump, np.inf)
@@ -163,7 +187,7 @@ def _tangent(
     pad[axis] = (1, 0)
     behind = np.pad(jump, pad, constant_values=np.inf)
     slope = np.where(np.abs(ahead) < np.abs(behind), ahead, behind)
-    turned = np.clip(slope, -RIM_STRETCH * step, RIM_STRETCH * step)
-    slope = np.where(rim & np.isfinite(slope), turned, np.where(np.abs(slope) <= STRETCH * step, slope, 0.0))
+    held = np.clip(slope, -STEEP * step, STEEP * step)
+    slope = np.where(np.abs(slope) <= STRETCH * step, held, 0.0)
     across = np.gradient(rays, axis=axis)
     return across * depth[..., None] + rays * slope[..., None]

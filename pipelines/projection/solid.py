@@ -73,7 +73,7 @@ def solidify(
     front, back = outer
     leave, enter = inner
     two = anchor.two & (enter - leave > shape.apart) & (leave > front) & (back > enter)
-    leave, enter = np.where(two, leave, back), np.where(two, enter, front)
+    leave, enter, two = without_webs(anchor, mask, (front, back, leave, enter), two, limb, shape.apart)
     close = rim(inside, np.maximum((back - front) / 2, shape.thin), mask, pixel)
     # Cloth and hair that leave the body get thinner.
     thinner = np.exp(-np.maximum(away_from(both) * pixel - 0.03, 0.0) / shape.carry)
@@ -81,6 +81,35 @@ def solidify(
     enter, back = pinched(enter, back, close, thinner, shape.thin)
     f, b, x, e = ((d * mask).astype(np.float32) for d in (front, back, leave, enter))
     return Solid(f, b, x, e, two)
+
+
+def without_webs(
+    anchor: Anchor, mask: NDArray[np.bool_], depth: tuple[Floats, Floats, Floats, Floats], two: NDArray[np.bool_],
+    limb: NDArray[np.uint8], apart: float,
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:  # fmt: skip
+    """leave, enter and two, each (h, w), with columns that the fitted body does not know split where their front
+    belongs to one limb and their back to another: each limb keeps the thickness it has nearby. Else such a column,
+    next to a hand before the hip, would be a web from the one to the other."""
+    front, back, leave, enter = depth
+    owner = []
+    for side in (0, 1):
+        rows, columns = nearest(anchor.known[side])
+        owner.append(limb[anchor.part[side]][rows, columns])
+    sure = anchor.known.all(0) & mask
+    thick = [np.full(mask.shape, np.inf, np.float32) for _ in (0, 1)]
+    open_ = mask & ~sure & (owner[0] != owner[1])
+    for side, inner, outer in ((0, leave, front), (1, back, enter)):
+        own = np.where(two, inner - outer, back - front)
+        for number in np.unique(owner[side][open_]):
+            shown = sure & (owner[side] == number) & (two | (owner[0] == owner[1]))
+            if shown.any():
+                rows, columns = nearest(shown)
+                here = open_ & (owner[side] == number)
+                thick[side][here] = own[rows[here], columns[here]]
+    split = open_ & (back - thick[1] - front - thick[0] > apart)
+    leave = np.where(two, leave, np.where(split, front + thick[0], back))
+    enter = np.where(two, enter, np.where(split, back - thick[1], front))
+    return leave, enter, two | split
 
 
 def pinched(near: Floats, far: Floats, close: Floats, thinner: Floats, thin: float) -> tuple[Floats, Floats]:
@@ -94,7 +123,8 @@ def rim(inside: Floats, half: Floats, mask: NDArray[np.bool_], pixel: float) -> 
     """Largest half thickness near the outline, metres: a circle on the local half width, an ellipse where the solid
     is up to twice as deep as wide (a person seen from the side), and a slab with rounded edges beyond that (a thigh
     that points at the camera)."""
-    radius = half_width(inside)
+    # Discs come in steps; without them, so does the solid.
+    radius = smooth(half_width(inside), mask, max(0.012 / pixel, 1.0))
     middle = np.clip(inside / np.maximum(radius, 1e-3), 0.0, 1.0) ** 2
     # Both measured along the limb's middle: next to the outline they say little.
     weight, reach = middle * mask + 1e-4 * mask, max(0.04 / pixel, 1.0)
@@ -130,10 +160,13 @@ def limb_borders(
 
 
 def cuts(depth: Floats, known: NDArray[np.bool_], labels: NDArray[np.uint8], jump: float) -> NDArray[np.bool_]:
-    """(2, h, w): no connection to the right, and below: known depths that part, or an arm's border."""
+    """(2, h, w): no connection to the right, and below: known depths that part, and an arm's border where a depth
+    is not known. (At the elbow the forearm goes on into the upper arm.)"""
     cut = np.zeros((2, *depth.shape), bool)
-    both = known[:, :-1] & known[:, 1:]
-    cut[0, :, :-1] = both & (np.abs(np.diff(depth, axis=1)) > jump) | (labels[:, :-1] != labels[:, 1:])
-    both = known[:-1] & known[1:]
-    cut[1, :-1] = both & (np.abs(np.diff(depth, axis=0)) > jump) | (labels[:-1] != labels[1:])
+    for axis in (0, 1):
+        here = (slice(None, -1), slice(None)) if axis == 0 else (slice(None), slice(None, -1))
+        there = (slice(1, None), slice(None)) if axis == 0 else (slice(None), slice(1, None))
+        both = known[here] & known[there]
+        parted = np.abs(depth[here] - depth[there]) > jump
+        cut[1 - axis][here] = np.where(both, parted, labels[here] != labels[there])
     return cut

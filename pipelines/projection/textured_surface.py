@@ -1,4 +1,4 @@
-"""From splats, layers and the photo to one closed, textured surface: the work of the step `mesh`."""
+"""From layers, photo and splats to one closed, textured surface: the work of the step `mesh`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from pipelines.geometry.bake import Picture, bake, seen_codes
 from pipelines.geometry.cameras import Camera
 from pipelines.geometry.mesh_picture import render_mesh
 from pipelines.geometry.mesh_raster import vertex_normals
-from pipelines.geometry.surface import Focus, surface_of
+from pipelines.geometry.surface import Focus, decimate, largest_piece
 from pipelines.geometry.unwrap import unwrap
-from pipelines.geometry.volumes import DepthView, bounds_of, fuse
-from pipelines.projection.around import Drawn, contact_sheet, render_around
+from pipelines.projection.columns import solid_surface
 from pipelines.records import Body, Cutout, Layers, Mesh, Splats
 from pipelines.step import Context, UserError
 
@@ -24,28 +23,26 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 
 HEAD, PELVIS = 15, 0  # in body22
-_PHOTO_FADE = (0.05, 0.25)  # cosine; the photo is used to about 80 degrees, because nothing else is as true
-_PHOTO_VOTES = 4.0  # against one for each rendered view: the two layers are measured, not drawn
+_PHOTO_FADE = (0.15, 0.45)  # cosine; flatter than about 80 degrees a pixel of the photo is drawn out to a streak
 
 
 def textured_surface(
     splats: Splats, layers: Layers, matte: Cutout, body_fit: Body, params: MeshParams, ctx: Context
 ) -> Mesh:
     """See the step `mesh`; splats must not be empty."""
-    drawn = render_around(splats, params.views)
-    ctx.progress(0.35, "depth from all sides", contact_sheet(drawn))
     head = head_of(body_fit)
-    vertices, faces = solid_surface(drawn, layers, Focus(*head, params.face_detail), params)
-    ctx.progress(0.55, "closed surface", clay(vertices, faces, body_fit.camera))
+    vertices, faces = closed_surface(layers, Focus(*head, params.face_detail), params)
+    ctx.progress(0.4, "closed surface", clay(vertices, faces, body_fit.camera))
     rotation = layers.camera.world_to_camera[:3, :3]
     axes = np.stack([rotation[0], -rotation[1], -rotation[2]])
     on_head = np.linalg.norm(vertices[faces].mean(1) - head[0], axis=1) < head[1]
     density = np.where(on_head, params.face_detail, 1.0)
     height = float(np.ptp(vertices @ axes[1]))
     atlas = unwrap(vertices, faces, axes, density=density, longest=0.55 * height, size=params.texture)
-    ctx.progress(0.75, "texture coordinates")
+    ctx.progress(0.7, "texture coordinates")
     photo, back = photo_pictures(matte, layers, body_fit.camera)
-    texture = bake(atlas, vertices, faces, [[photo], [back], drawn], (splats.means, splats.colours), params.texture)
+    # Around the corner the sides' splats know better than the layers, whose outermost pixels they replace.
+    texture = bake(atlas, vertices, faces, [[photo], [back]], (splats.means, splats.colours), params.texture)
     ctx.progress(0.95, "texture", texture)
     normals = vertex_normals(vertices, faces)
     seen = seen_codes(vertices, faces, photo.camera, photo.alpha)
@@ -55,22 +52,13 @@ def textured_surface(
     )  # fmt: skip
 
 
-def solid_surface(
-    drawn: list[Drawn], layers: Layers, focus: Focus, params: MeshParams
-) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Fused depth -> vertices and faces; the layers count for more than the drawn pictures."""
-    mask = layers.arrays["mask"]
-    views = [DepthView(d.depth, d.camera) for d in drawn if d.depth is not None]
-    for name, last in (("front", False), ("back", True)):
-        depth = np.where(mask, layers.arrays[name], 0.0)
-        views.append(DepthView(depth, layers.camera, _PHOTO_VOTES, last))
-    voxel = params.voxel / 1000.0
-    low, high = bounds_of(views, 4.0 * voxel)
+def closed_surface(layers: Layers, focus: Focus, params: MeshParams) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """The largest piece of the layers' solid, with the wanted number of faces, more of them on the head."""
     try:
-        volume = fuse(views, low, high, voxel)
-        return surface_of(volume, faces=params.faces, smoothing=params.smoothing, focus=focus)
+        dense = solid_surface(layers.arrays, layers.camera, params.voxel / 1000.0, params.smoothing)
+        return decimate(*largest_piece(*dense), params.faces, focus)
     except ValueError as error:
-        raise UserError(f"No surface could be made from the splats: {error}") from error
+        raise UserError(f"No surface could be made from the layers: {error}") from error
 
 
 def photo_pictures(matte: Cutout, layers: Layers, camera: Camera) -> tuple[Picture, Picture]:
@@ -78,7 +66,7 @@ def photo_pictures(matte: Cutout, layers: Layers, camera: Camera) -> tuple[Pictu
     camera = camera.resized(matte.alpha.shape[1], matte.alpha.shape[0])
     photo = Picture(matte.rgb, matte.alpha, camera, fade=_PHOTO_FADE)
     mask = layers.arrays["mask"].astype(np.float32)
-    return photo, Picture(layers.arrays["back_rgb"], mask, layers.camera, last=True)
+    return photo, Picture(layers.arrays["back_rgb"], mask, layers.camera, last=True, fade=_PHOTO_FADE)
 
 
 def head_of(body: Body) -> tuple[NDArray[np.float64], float]:

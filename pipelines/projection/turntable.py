@@ -20,7 +20,7 @@ class TurntableParams:
     size: int = knob(512, "Side of a picture.", low=32, high=2048, unit="px")
 
 
-@step("turntable", version=1, title="Turntable", kind="generated")
+@step("turntable", version=1, title="Turntable", kind="mixed")
 def turntable(splats: Splats, body_fit: Body, params: TurntableParams, ctx: Context) -> ViewSet:
     """The splats from all sides: the photo's camera, padded to a square, walked around the person.
 
