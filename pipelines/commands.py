@@ -309,6 +309,12 @@ def weights_command(arguments: argparse.Namespace) -> int:
             raise UserError("weights check needs a PATH: the file or folder to look at.")
         if not arguments.path.exists():
             raise UserError(f"There is no file '{arguments.path}'; check the path.")
+        from pipelines.hgm.released_weights import examine, looks_like_hgm
+
+        if looks_like_hgm(arguments.path):
+            report = examine(arguments.path)
+            _say(arguments, report.to_json(), report.text())
+            return EXIT_BAD_INPUT if report.verdict == "refused" else 0
         role = guess_role(arguments.path)
         sentence = check_file(arguments.path, role)
         _say(arguments, {"path": str(arguments.path), "role": role, "message": sentence}, sentence)
