@@ -14,7 +14,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 export GRADIO_ANALYTICS_ENABLED := False
 export PYTHONUTF8 := 1
 
-.PHONY: app test setup lint types clean
+.PHONY: app test setup lint types people clean
 app: setup
 	$(BIN)/python app.py serve --host $(HOST) --port $(PORT)
 
@@ -41,6 +41,11 @@ types: $(VENV)/.ready-dev
 
 test: lint types
 	$(BIN)/python -m pytest -q
+
+# 64 synthetic people as one picture, to be looked at (SEEDS=9000:9064 for those of the tests).
+SEEDS ?= 0:64
+people: setup
+	$(BIN)/python -m training.people --seeds $(SEEDS) --out build/people.png
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

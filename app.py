@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from pathlib import Path
 
 from pipelines import __version__
 from pipelines.commands import add_commands, default_root, dispatch
+from pipelines.evaluate_command import add_evaluate
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -25,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     add_commands(commands)
+    add_evaluate(commands, lambda: importlib.import_module("training.people"))
     page = commands.add_parser("serve", help="the page (default)")
     page.add_argument("--host", default="127.0.0.1")
     page.add_argument("--port", type=int, default=7860)

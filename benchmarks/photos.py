@@ -2,10 +2,8 @@
 
     python -m benchmarks.photos FOLDER [--system projection] [--out DIR] [--json FILE] [--only NAME ...]
 
-One process, one photo after another, an empty store; a first run warms compiled kernels and is not counted. Front IoU
-compares the splats' alpha in the photo's view with the cut-out, both cut at one half. Front PSNR is taken inside the
-cut-out, splats and cut-out both on white. `inside` leaves out a rim of 3 px, where outline and colour mix. Lean is the
-angle of mid-ankle to mid-shoulder against the vertical, before and after the fit.
+One process, one photo after another, an empty store; a first run warms compiled kernels and is not counted. What IoU,
+PSNR, `inside` and lean mean stands in `pipelines.evaluate.photo_scores`.
 """
 
 from __future__ import annotations
@@ -17,9 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
+from pipelines.evaluate.photo_scores import photo_scores
 from pipelines.export import preview
 from pipelines.export.picture import render_view
 from pipelines.output import open_bundle
@@ -38,24 +34,16 @@ def measure(run: Run, store: Store) -> dict[str, Any]:
     body, cutout = bundle.body, bundle.cutout
     assert isinstance(body, Body) and isinstance(cutout, Cutout)
     view = render_view(bundle, "splats", body.camera, max(body.camera.width, body.camera.height))
-    mask = cutout.alpha > 0.5
-    drawn = view[..., 3] > 0.5
-    truth = cutout.rgb * cutout.alpha[..., None] + 1 - cutout.alpha[..., None]
-    picture = view[..., :3] * view[..., 3:] + 1 - view[..., 3:]
-    error = ((picture - truth) ** 2).mean(-1)
-    core = cv2.erode(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
-    numbers = {k: float(body[k]) for k in ("reprojection_pct", "inside_mask", "lean_deg", "lean_before_deg")}
     to_splats = 0.0
     for state in run.steps:
         to_splats += state.seconds or 0.0
         if state.name == "splats":
             break
     return {
-        "iou": float((mask & drawn).sum() / (mask | drawn).sum()), "psnr": float(-10 * np.log10(error[mask].mean())),
-        "psnr_inside": float(-10 * np.log10(error[core].mean())), "splats": 0 if bundle.splats is None else len(bundle.splats),
+        **photo_scores(body, cutout, view), "splats": 0 if bundle.splats is None else len(bundle.splats),
         "seconds": {s.name: s.seconds for s in run.steps}, "to_splats": round(to_splats, 2),
         "total": round(sum(s.seconds or 0.0 for s in run.steps), 2),
-        "peak_mb": max(s.peak_rss_mb or 0.0 for s in run.steps), **numbers,
+        "peak_mb": max(s.peak_rss_mb or 0.0 for s in run.steps),
     }  # fmt: skip
 
 

@@ -31,6 +31,9 @@ LAYERS = [
     ["pipelines.run"],
     ["pipelines.worker", "pipelines.output", "pipelines.replace", "pipelines.terminal", "pipelines.doctor"],
     ["pipelines.commands"],
+    ["pipelines.evaluate_run"],
+    ["pipelines.evaluate_session"],
+    ["pipelines.evaluate_command"],
     ["ui"],
     ["app"],
 ]
