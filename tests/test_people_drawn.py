@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -402,6 +403,8 @@ def test_subject_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.allclose(made.body.camera.world_to_camera, made.photo.camera.world_to_camera)
     assert trimesh.Trimesh(made.surface.vertices, made.surface.faces, process=False).is_watertight
     assert made.facts["seed"] == 9001 and made.facts["split"] == "test" and made.facts["azimuth"] is not None
+    known = training.people.facts(9001)
+    assert known.items() <= made.facts.items() and json.loads(json.dumps(known)) == known
     with pytest.raises(ValueError, match="no person"):
         training.people.subject(10000)
 

@@ -21,6 +21,13 @@ def subject(seed: int, *, views: int = 12, size: int = 256) -> Subject:
     return made(seed, views=views, size=size)
 
 
+def facts(seed: int) -> dict[str, Any]:
+    """The facts of a person without drawing anything: height, pose, garments, camera, background."""
+    from training.people.subjects import facts as known
+
+    return known(seed)
+
+
 def stream(seeds: Iterable[int], **settings: Any) -> Iterator[Payload]:
     """People for training, in the order of their seeds, made by two processes; see `training.people.payload.stream`."""
     from training.people.payload import stream as made

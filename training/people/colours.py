@@ -68,6 +68,9 @@ PATTERNS = {
     "camouflage": 0.4,
     "zigzag": 0.3,
     "marble": 0.3,
+    "houndstooth": 0.2,
+    "argyle": 0.2,
+    "tie_dye": 0.2,
 }
 
 

@@ -37,7 +37,7 @@ RESERVED: dict[str, tuple[str, ...]] = {
         "bucket_hat",
     ),
     "hair": ("braid01", "short03", "pigtails", "mohawk"),
-    "print": ("camouflage", "zigzag", "marble"),
+    "print": ("camouflage", "zigzag", "marble", "houndstooth", "argyle", "tie_dye"),
     "skin": (
         "middleage_lightskinned_male_diffuse2",
         "young_lightskinned_female_diffuse3",

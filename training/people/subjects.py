@@ -68,12 +68,7 @@ def portrait(seed: int, *, long_side: int | None = None) -> Portrait:
     Everything but the grids of the photo and the textures is the same at any `long_side`.
     """
     pack = pack_place()
-    figure = grown(seed, pack)
-    rng = stream(seed, "photo")
-    asked = figure.facts.get("azimuth")
-    points = np.concatenate([p.vertices for p in figure.parts]).astype(np.float64)
-    taken = shot(rng, points, None if asked is None else float(asked), long_side,
-                 float(figure.facts.get("height_m", 0.0)))  # fmt: skip
+    figure, taken = before_the_camera(seed, long_side)
     scene = scene_of(figure, pack, lights_of(stream(seed, "light"), taken.azimuth),
                      halved=long_side is not None and long_side < 600)  # fmt: skip
     picture = photographed(scene, taken.camera)
@@ -83,11 +78,32 @@ def portrait(seed: int, *, long_side: int | None = None) -> Portrait:
     kind = choose(setting, KINDS)
     image = behind(kind, taken.camera, scene.occluders, scene.lights.keys[0], setting)
     pixels = developed(composed(picture.linear, image), stream(seed, "camera"))
-    facts = {
-        **figure.facts, "seed": seed, "azimuth": taken.azimuth, "fov": taken.fov, "fill": taken.fill, "cut": taken.cut,
-        "roll": taken.roll, "background": kind, "photo_size": [taken.camera.width, taken.camera.height],
+    return Portrait(figure, scene, taken, photo, pixels, facts_of(figure, taken, kind))
+
+
+def before_the_camera(seed: int, long_side: int | None) -> tuple[Figure, Shot]:
+    """The figure of a seed, and how it is photographed."""
+    figure = grown(seed, pack_place())
+    asked = figure.facts.get("azimuth")
+    points = np.concatenate([p.vertices for p in figure.parts]).astype(np.float64)
+    height = float(figure.facts.get("height_m", 0.0))
+    return figure, shot(stream(seed, "photo"), points, None if asked is None else float(asked), long_side, height)
+
+
+def facts_of(figure: Figure, taken: Shot, background: str) -> dict[str, Any]:
+    """What is known of a person and the photo, as JSON would hold it."""
+    return {
+        **figure.facts, "seed": figure.seed, "azimuth": taken.azimuth,
+        "fov": round(float(taken.fov), 3), "fill": round(float(taken.fill), 4),
+        "cut": taken.cut, "roll": round(float(taken.roll), 3), "background": background,
+        "photo_size": [taken.camera.width, taken.camera.height],
     }  # fmt: skip
-    return Portrait(figure, scene, taken, photo, pixels, facts)
+
+
+def facts(seed: int) -> dict[str, Any]:
+    """The facts of a person without drawing anything (0.1 s): what a search over people chooses by."""
+    figure, taken = before_the_camera(seed, None)
+    return facts_of(figure, taken, choose(stream(seed, "background"), KINDS))
 
 
 def _area(surface: Surface) -> float:
