@@ -74,6 +74,26 @@ PATTERNS = {
 }
 
 
+# Length after which a pattern repeats, before it is varied by a factor of 0.7 to 1.4.
+PERIOD_M = {
+    "stripes": 0.05,
+    "check": 0.045,
+    "plaid": 0.12,
+    "dots": 0.05,
+    "floral": 0.17,
+    "pinstripe": 0.02,
+    "herringbone": 0.03,
+    "blocks": 0.45,
+    "gradient": 1.0,
+    "camouflage": 0.3,
+    "zigzag": 0.1,
+    "marble": 0.4,
+    "houndstooth": 0.04,
+    "argyle": 0.14,
+    "tie_dye": 0.6,
+}
+
+
 def colour(rgb: tuple[int, int, int]) -> Colour:
     """0..255 -> 0..1."""
     return (rgb[0] / 255, rgb[1] / 255, rgb[2] / 255)
@@ -122,26 +142,7 @@ def recipe(rng: np.random.Generator, name: str, split: str) -> tuple[dict[str, A
     pattern: dict[str, Any] = {"name": kind, "weave": weave, "seed": seed}
     if kind != "plain":
         pattern["colours"] = [tint, cloth_colour(rng), cloth_colour(rng)]
-        pattern["period_m"] = round(
-            float(
-                {
-                    "stripes": 0.05,
-                    "check": 0.045,
-                    "plaid": 0.12,
-                    "dots": 0.05,
-                    "floral": 0.17,
-                    "pinstripe": 0.02,
-                    "herringbone": 0.03,
-                    "blocks": 0.45,
-                    "gradient": 1.0,
-                    "camouflage": 0.3,
-                    "zigzag": 0.1,
-                    "marble": 0.4,
-                }[kind]
-                * rng.uniform(0.7, 1.4)
-            ),
-            4,
-        )
+        pattern["period_m"] = round(float(PERIOD_M[kind] * rng.uniform(0.7, 1.4)), 4)
         pattern["duty"] = round(float(rng.uniform(0.3, 0.55)), 3)
         pattern["angle_deg"] = 90 if kind == "pinstripe" or (kind == "stripes" and rng.random() < 0.2) else 0
     return pattern, tint
