@@ -1,0 +1,1 @@
+"""The system `views`: a person carved from pictures made elsewhere."""

@@ -1,0 +1,67 @@
+"""From views and hull to one closed surface: the work of the step `surface`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from pipelines.geometry.mesh_picture import render_mesh
+from pipelines.geometry.surface import Focus, decimate, extract, pieces, smooth
+from pipelines.step import Context
+from pipelines.views.carve import Outline
+from pipelines.views.evidence import clues_of
+from pipelines.views.fusion import fuse
+from pipelines.views.records import PosedView, Shape, Views
+from pipelines.views.refine import refined_once
+from pipelines.views.sculpt import sculpt
+
+if TYPE_CHECKING:
+    from pipelines.views.surface import SurfaceParams
+
+BLUR = 0.9  # samples; the seams between the views' surfaces are a sample or two wide
+HEAD = 0.86  # share of the height above which the head is
+SPECK = (0.02) ** 3  # cubic metres; smaller pieces are noise
+
+
+def sculpted_surface(views: Views, hull: Shape, params: SurfaceParams, ctx: Context) -> Shape:
+    """See the step `surface`. Raises ValueError when nothing solid is left."""
+    whole = views.whole
+    margin = 2.0 * params.voxel / 1000.0
+    low, high = hull.vertices.min(0) - margin, hull.vertices.max(0) + margin
+    height = float(high[1] - low[1])
+    voxel = params.voxel / 1000.0
+    coarse = clues_of(whole, params.resolution // 2)
+    depths = sculpt(coarse, low, high, 1.6 * voxel, height, lambda f, m: ctx.progress(0.35 * f, m))
+    fine = clues_of(whole, params.resolution)
+    depths = sculpt(fine, low, high, 1.2 * voxel, height, lambda f, m: ctx.progress(0.35 + 0.3 * f, m), depths=depths,
+                    margins=(0.015,), pulls=(2e-3,), rounds=3)  # fmt: skip
+    ctx.progress(0.65, "one solid")
+    volume = fuse(fine, depths, [Outline(v.mask, v.pinhole) for v in whole], low, high, voxel)
+    volume = replace(volume, values=gaussian_filter(volume.values, BLUR))
+    vertices, faces = pieces(*extract(volume), SPECK)
+    vertices = smooth(vertices, faces, params.smoothing)
+    vertices, faces = decimate(vertices, faces, params.faces, head_of(vertices, params.head_detail))
+    for i in range(params.rounds):
+        ctx.progress(0.75 + 0.25 * i / params.rounds, "bent to normals and outlines", clay(vertices, faces, whole[0]))
+        vertices = refined_once(vertices, faces, views.views, params.normals)
+    return Shape(vertices.astype(np.float32), faces)
+
+
+def head_of(vertices: NDArray[np.float64], detail: float) -> Focus:
+    """The uppermost seventh of a figure: where triangles shall be `detail` times finer."""
+    low, high = float(vertices[:, 1].min()), float(vertices[:, 1].max())
+    top = vertices[vertices[:, 1] > low + HEAD * (high - low)]
+    centre = 0.5 * (top.min(0) + top.max(0))
+    return Focus(centre, 0.6 * (1.0 - HEAD) * (high - low), detail)
+
+
+def clay(vertices: NDArray[np.float64], faces: NDArray[np.int32], view: PosedView) -> NDArray[np.float32]:
+    """A small picture of the bare shape from one view."""
+    camera = view.pinhole
+    scale = 320.0 / max(camera.width, camera.height)
+    small = camera.resized(max(int(camera.width * scale), 1), max(int(camera.height * scale), 1))
+    return render_mesh(vertices, faces, small, "clay", supersample=1)
