@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
 from pipelines.geometry.cameras import Camera
-from pipelines.geometry.splat_raster import render_numpy
 from pipelines.projection.body_mesh import cloth_groups
+from pipelines.projection.colour_fit import fit_colours
 from pipelines.projection.columns import solid_surface
+from pipelines.projection.front import SPREADS, framed, front_cells, front_surface
 from pipelines.projection.hull import inside_hull
-from pipelines.projection.outline import depth_inside, smooth
-from pipelines.projection.sampling import SPREAD, Grid, inward, resample, rim_opacity, sharpen_for_blur, surface_axes
+from pipelines.projection.outline import depth_inside
+from pipelines.projection.sampling import (
+    MIXED,
+    SPREAD,
+    Grid,
+    inward,
+    resample,
+    rim_opacity,
+    sharpen_for_blur,
+    surface_axes,
+)
 from pipelines.projection.sides import sides
 from pipelines.projection.splats import SplatsParams
 from pipelines.records import GENERATED, GRAZING, ORIGIN_NAMES, SEEN, Body, Cutout, Layers, Splats
@@ -30,31 +40,53 @@ CELL = 1.6  # steps of the front's grid per cell of the closed surface: sides ha
 SMOOTHING = 4  # rounds over the closed surface: it is smooth already, but its vertices are unevenly spread
 LOST = 1.25  # cells from the closed surface beyond which a layer's splat floats
 STRIPS = 0.9  # splats on the sides per grid pixel of side, measured on people in many poses
-CORRECTION = 0.25  # most that the comparison with the photo changes a colour
-INSET = 0.8  # photo (or grid) pixels by which all but the front keep within the outline: soft rims add up
+OTHERS = 0.8  # of the count, the even grid for back and sides comes from; the front gets what they leave
+LEAST = 0.3  # of the count that the front gets however much the others take
+DETAIL = 8.0  # pixels of the front's finest cells per splat at most
+CORRECTION = 0.3  # most that the comparison with the photo changes a colour
+INSET = 1.1  # photo (or grid) pixels by which all but the front keep within the outline: soft rims add up
 
 
 def gaussians(layers: Layers, body_fit: Body, matte: Cutout, params: SplatsParams, ctx: Context) -> Splats:
     """The work of the step `splats`; see its declaration."""
-    scale = grid_scale(layers, matte, params.count)
+    scale = grid_scale(layers, matte, OTHERS * params.count)
     grid = resample(layers.arrays, layers.camera, scale)
     photo_pixel = grid.camera.width / matte.alpha.shape[1]
     inset = INSET * max(photo_pixel, 1.0)
     blur = SPREAD**2 + DRAWN_BLUR * photo_pixel**2
     far = resample(layers.arrays, layers.camera, scale * BACK_SCALE)
-    sets = [surface(grid, 0, blur), surface(far, 1, blur * BACK_SCALE**2, inset * BACK_SCALE)]
-    ctx.progress(0.4, "front and back as splats", preview(grid))
+    sets = [back(far, blur * BACK_SCALE**2, inset * BACK_SCALE)]
     if params.sides:
-        sets = with_sides(sets, layers, grid, inset)
-    ctx.progress(0.9, "sides")
-    joined = join(sets)
+        sets, tree = with_sides(sets, layers, grid, inset)
+    ctx.progress(0.5, "back and sides as splats", preview(grid))
+    made = front(layers, matte, scale, max(params.count - sum(map(len, sets)), LEAST * params.count))
+    if params.sides:
+        made = made.select(tree(made.means))
+    joined = join([made, *sets])
     joined = joined.select(inside_hull(joined.means, layers.camera, layers.arrays["mask"]))
+    ctx.progress(0.8, "front as splats")
     joined = refine_colours(joined, layers, matte, body_fit.camera, params.refine)
     ctx.progress(1.0, f"{len(joined)} splats")
     return joined
 
 
-def grid_scale(layers: Layers, matte: Cutout, count: int) -> float:
+def front(layers: Layers, matte: Cutout, scale: float, count: float) -> Splats:
+    """About `count` splats on the front surface, where the photo has the detail; `scale`: of the sides' grid."""
+    share = float(layers.arrays["mask"].sum())
+    finest = min(FINEST * matte.alpha.shape[1] / layers.camera.width, float(np.sqrt(DETAIL * count / share)))
+    whole = resample(layers.arrays, layers.camera, finest, MIXED * max(finest / scale, 1.0))
+    size = whole.camera.width, whole.camera.height
+    photo = matte.rgb if matte.rgb.shape[1::-1] == size else cv2.resize(matte.rgb, size, interpolation=cv2.INTER_AREA)
+    mixed = whole.inside < MIXED * max(finest / scale, 1.0)
+    whole = dataclasses.replace(whole, rgb=np.where(mixed[..., None], whole.rgb[0], photo)[None].astype(np.float32))
+    grid = framed(whole)
+    chosen = front_cells(grid, grid.rgb[0], layers.arrays["part_names"], int(count), finest / scale)
+    blur = SPREADS[0] ** 2 + DRAWN_BLUR * (size[0] / matte.alpha.shape[1]) ** 2
+    return join([pack(s.means, s.quats, s.scales, s.colours, s.seen, FRONT, s.opacity)
+                 for s in front_surface(grid, chosen, blur)])  # fmt: skip
+
+
+def grid_scale(layers: Layers, matte: Cutout, count: float) -> float:
     """Fineness of the splats' grid relative to the layers', so that all sets together come to about `count`."""
     a = layers.arrays
     core = cv2.erode(a["mask"].astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1).astype(bool)
@@ -66,49 +98,29 @@ def grid_scale(layers: Layers, matte: Cutout, count: int) -> float:
     return float(min(wanted, FINEST * matte.alpha.shape[1] / layers.camera.width))
 
 
-def surface(grid: Grid, side: int, blur: float, inset: float = 0.0) -> Splats:
-    """One splat per masked pixel on the front (0) or back (1) surface.
+def back(grid: Grid, blur: float, inset: float) -> Splats:
+    """One splat per masked pixel on the back surface.
 
     blur: variance of a splat as the photo's camera draws it, grid px^2. inset: the outermost pixels are moved in until
     they are this many pixels away from the outline.
     """
-    means, quats, scales = surface_axes(grid, side, grid.mask)
-    if inset > 0:
-        means = move_in(grid, side, means, inset)
-    rgb = grid.rgb[side]
-    if side == 1:
-        rgb = sharpen_for_blur(rgb, grid.mask, blur)
+    means, quats, scales = surface_axes(grid, 1, grid.mask)
+    means = move_in(grid, 1, means, inset)
+    rgb = sharpen_for_blur(grid.rgb[1], grid.mask, blur)
     opacity = rim_opacity(grid.alpha, grid.mask, blur)
-    seen = grid.seen[grid.mask] if side == 0 else np.full(len(means), GENERATED, np.uint8)
-    return pack(means, quats, scales, rgb[grid.mask], seen, (FRONT, BACK)[side], opacity[grid.mask])
+    return pack(means, quats, scales, rgb[grid.mask], GENERATED, BACK, opacity[grid.mask])
 
 
 def refine_colours(made: Splats, layers: Layers, matte: Cutout, camera: Camera, rounds: int) -> Splats:
-    """Front colours whose picture is the photo: splats overlap and blur, so each round adds to every splat what the
-    picture still lacks around it (van Cittert's deconvolution with the rasteriser itself as the blur).
-
-    Less and less towards the outline, where a splat is seen from the side as well, and by at most CORRECTION.
-    """
+    """Front colours whose picture is the photo, as `fit_colours`; less and less towards the outline, where a splat is
+    seen from the side as well, and by at most CORRECTION."""
     front = np.flatnonzero(made.origin == FRONT)
-    pixels, depth = camera.project(made.means[front])
     inside = depth_inside(layers.arrays["mask"])
     at = layers.camera.project(made.means[front])[0].astype(int)
-    firm = np.clip((inside[at[:, 1], at[:, 0]] - 1.0) / 2.0, 0.0, 1.0)
-    solid = (matte.alpha > 0.9).astype(np.float32)
-    where = (pixels[:, ::-1] - 0.5).T
-    spread = SPREAD * float(np.median(made.scales[front].max(1) / SPREAD * camera.K[0, 0] / depth))
-    colours = made.colours.copy()
-    for _ in range(rounds):
-        drawn = render_numpy(
-            made.means, made.quats, made.scales, made.opacities, colours, camera.world_to_camera, camera.K,
-            camera.width, camera.height,
-        )  # fmt: skip
-        missing = smooth(matte.rgb - drawn.features, solid * (drawn.alpha > 0.9), max(0.7 * spread, 0.4))
-        for channel in range(3):
-            change = map_coordinates(missing[..., channel], where, order=1, mode="nearest")
-            colours[front, channel] += np.where(drawn.visibility[front] > 0.1, change * firm, 0.0)
-        colours = np.clip(colours, made.colours - CORRECTION, made.colours + CORRECTION).clip(0.0, 1.0)
-    return dataclasses.replace(made, colours=colours.astype(np.float32))
+    free = np.zeros(len(made), np.float32)
+    free[front] = np.clip((inside[at[:, 1], at[:, 0]] - 1.0) / 2.0, 0.0, 1.0)
+    sure = (matte.alpha > 0.9).astype(np.float32)
+    return dataclasses.replace(made, colours=fit_colours(made, free, camera, matte.rgb, sure, rounds, CORRECTION))
 
 
 def move_in(grid: Grid, side: int, means: NDArray[np.float64], inset: float) -> NDArray[np.float64]:
@@ -119,23 +131,27 @@ def move_in(grid: Grid, side: int, means: NDArray[np.float64], inset: float) -> 
     return np.where(shift[:, None] > 0, grid.camera.unproject(pixels, grid.depth[side][rows, columns]), means)
 
 
-def with_sides(sets: list[Splats], layers: Layers, grid: Grid, inset: float) -> list[Splats]:
-    """The layers' splats that lie on the closed surface, and those of its parts that no layer covers."""
+def with_sides(
+    sets: list[Splats], layers: Layers, grid: Grid, inset: float
+) -> tuple[list[Splats], Callable[[NDArray], NDArray[np.bool_]]]:
+    """The layers' splats that lie on the closed surface and those of its parts that no layer covers; and the test
+    whether points (N, 3) lie on it."""
     cell = CELL * float(np.median(grid.step[grid.mask]))
     try:
         vertices, faces = solid_surface(layers.arrays, layers.camera, cell, SMOOTHING)
     except ValueError as error:
         raise UserError(f"No sides could be made between front and back: {error} Check the cut-out.") from error
     tree = cKDTree(vertices)
-    kept = []
-    for layer in sets:
+
+    def held(points: NDArray) -> NDArray[np.bool_]:
         # What the solid has lost was too thin for one: a pixel between two limbs, floating in the air.
-        far = tree.query(layer.means, distance_upper_bound=LOST * cell)[0]
-        kept.append(layer.select(np.isfinite(far)))
+        return np.isfinite(tree.query(points, distance_upper_bound=LOST * cell)[0])
+
+    kept = [layer.select(held(layer.means)) for layer in sets]
     made = sides(grid, vertices, faces, cell, inset, cloth_groups(layers.arrays["part_names"]))
     seen = np.where(made.grazing, GRAZING, GENERATED).astype(np.uint8)
     origin = np.where(made.between, BODY, WALL).astype(np.uint8)
-    return [*kept, pack(made.means, made.quats, made.scales, made.colours, seen, origin)]
+    return [*kept, pack(made.means, made.quats, made.scales, made.colours, seen, origin)], held
 
 
 def pack(

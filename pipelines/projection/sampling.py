@@ -41,7 +41,7 @@ class Grid:
     inside: Floats
 
 
-def resample(layers: dict[str, NDArray], camera: Camera, scale: float) -> Grid:
+def resample(layers: dict[str, NDArray], camera: Camera, scale: float, mixed: float = MIXED) -> Grid:
     """Layers arrays on `camera`'s grid -> the same on a grid `scale` times as fine (0.5: half as many pixels a side).
 
     Depths are interpolated inside a surface and taken from the nearest pixel at its edges.
@@ -57,7 +57,7 @@ def resample(layers: dict[str, NDArray], camera: Camera, scale: float) -> Grid:
     inside = depth_inside(mask)
     rgb = np.stack(
         [
-            without_mixed_rim(_colour(layers[side], layers["mask"], width, height), inside)
+            without_mixed_rim(_colour(layers[side], layers["mask"], width, height), inside, mixed)
             for side in ("front_rgb", "back_rgb")
         ]
     )
@@ -80,13 +80,13 @@ def resample(layers: dict[str, NDArray], camera: Camera, scale: float) -> Grid:
     )
 
 
-def without_mixed_rim(rgb: Floats, inside: Floats) -> Floats:
-    """(h, w, 3) colours whose outermost MIXED pixels, half of them background, show what lies so far further in.
+def without_mixed_rim(rgb: Floats, inside: Floats, mixed: float) -> Floats:
+    """(h, w, 3) colours whose outermost `mixed` pixels, half of them background, show what lies so far further in.
 
     inside (h, w): `depth_inside` of the mask. From the side such a pixel is a streak as long as the person is deep.
     """
-    rows, columns = np.nonzero((inside > 0) & (inside < MIXED))
-    turn = inward(inside)[rows, columns] * (MIXED - inside[rows, columns] + 0.5)[:, None]
+    rows, columns = np.nonzero((inside > 0) & (inside < mixed))
+    turn = inward(inside)[rows, columns] * (mixed - inside[rows, columns] + 0.5)[:, None]
     result = rgb.copy()
     for channel in range(3):
         where = np.stack([rows + turn[:, 1], columns + turn[:, 0]])
@@ -158,10 +158,13 @@ def rim_opacity(alpha: Floats, mask: NDArray[np.bool_], variance: float) -> Floa
     return np.where(depth_inside(mask) > 2.5, 1.0, opacity).astype(np.float32) * mask
 
 
-def surface_axes(grid: Grid, side: int, mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], Floats, Floats]:
-    """Means (N, 3) world, quaternions (N, 4) and scales (N, 3) of one splat per pixel of a mask on one of SURFACES.
+def surface_axes(
+    grid: Grid, side: int, mask: NDArray[np.bool_], spread: float = SPREAD, chosen: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.float64], Floats, Floats]:
+    """Means (N, 3) world, quaternions (N, 4) and scales (N, 3) of one splat per pixel of a mask, or of the
+    `chosen` ones in it, on one of SURFACES.
 
-    Covariance SPREAD^2 (t_u t_u^T + t_v t_v^T) + (THIN step)^2 I, with t_u and t_v the steps in space to the
+    Covariance spread^2 (t_u t_u^T + t_v t_v^T) + (THIN step)^2 I, with t_u and t_v the steps in space to the
     neighbouring pixels on the side where the depth changes less; across an edge the surface is taken as flat.
     """
     camera, depth = grid.camera, grid.depth[side]
@@ -169,12 +172,13 @@ def surface_axes(grid: Grid, side: int, mask: NDArray[np.bool_]) -> tuple[NDArra
     points = rays * depth[..., None]
     sheet = np.where(mask, 2 * grid.arm + grid.two if side in (0, 2) else grid.two, 255)
     tangents = [_tangent(depth, sheet, rays, grid.step, axis) for axis in (1, 0)]
-    t = np.stack(tangents, -1)[mask]
-    covariance = SPREAD**2 * t @ t.transpose(0, 2, 1)
-    covariance += np.eye(3) * ((THIN * grid.step[mask]) ** 2)[:, None, None]
+    here = mask if chosen is None else chosen
+    t = np.stack([tangent[here] for tangent in tangents], -1)
+    covariance = spread**2 * t @ t.transpose(0, 2, 1)
+    covariance += np.eye(3) * ((THIN * grid.step[here]) ** 2)[:, None, None]
     turn = camera.world_to_camera[:3, :3].T
     quats, scales = axes_of_covariance(turn @ covariance @ turn.T)
-    return camera.to_world(points[mask]), quats.astype(np.float32), scales.astype(np.float32)
+    return camera.to_world(points[here]), quats.astype(np.float32), scales.astype(np.float32)
 
 
 def _tangent(depth: Floats, sheet: NDArray, rays: NDArray[np.float64], step: Floats, axis: int) -> NDArray[np.float64]:

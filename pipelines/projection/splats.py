@@ -12,14 +12,15 @@ from pipelines.step import Context, knob, step
 class SplatsParams:
     """Knobs of splats."""
 
-    count: int = knob(65000, "About how many splats.", low=2000, high=1000000)
+    count: int = knob(80000, "About how many splats.", low=2000, high=1000000)
     sides: bool = knob(True, "Close the sides between front and back, and between limbs that hide one another.")
-    refine: int = knob(3, "Rounds of comparing the front with the photo and correcting its colours.", low=0, high=20)
+    refine: int = knob(6, "Rounds of fitting the front's colours to the photo.", low=0, high=20)
 
 
-@step("splats", version=2, title="Splats", kind="mixed")
+@step("splats", version=3, title="Splats", kind="mixed")
 def splats(layers: Layers, body_fit: Body, matte: Cutout, params: SplatsParams, ctx: Context) -> Splats:
-    """Two Gaussians per pixel on the front and back surface, and those of the closed surface that neither covers.
+    """Gaussians on the front, small where the photo has detail; on an even grid on the back; and on the closed surface
+    where neither covers it.
 
     The front has the photo's own pixels; everything else is marked as generated. Whatever would show outside the
     cut-out from the photo's camera is dropped.
