@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipelines.run import Executor, Run, branch_run, create_run, hash_bytes, import_records
+from pipelines.run import Executor, Run, branch_run, check_seed, create_run, hash_bytes, import_records
 from pipelines.step import Cancelled, MissingNeed, UserError
 from pipelines.store import Store
 from pipelines.systems import SYSTEMS, find_system
@@ -33,7 +33,7 @@ def add_commands(commands: Any) -> None:
     run.add_argument("--system", default=None, choices=sorted(SYSTEMS), help="default: projection")
     run.add_argument("--out", type=Path, metavar="DIR", help="where the files go")
     run.add_argument("--set", action="append", default=[], metavar="step.param=value", dest="settings")
-    run.add_argument("--seed", type=int, default=None)
+    run.add_argument("--seed", type=int, default=None, metavar="N", help="0 or more; for steps that draw lots")
     run.add_argument("--until", metavar="STEP", help="stop after this step")
     run.add_argument("--from", dest="base", metavar="RUN", help="go on from this run: its photo, parameters and edits")
     run.add_argument("--replace", action="append", default=[], metavar="step=FILE", help="put a file in a step's place")
@@ -44,7 +44,9 @@ def add_commands(commands: Any) -> None:
     render.add_argument("run", metavar="RUN")
     render.add_argument("--what", choices=("splats", "mesh", "body"), default="splats")
     render.add_argument("--view", choices=("photo",), help="the photo's own view, in the photo's proportions")
-    render.add_argument("--azimuth", type=float, default=0.0, help="degrees; 0 the photo's, 90 from the person's left")
+    render.add_argument(
+        "--azimuth", type=float, default=0.0, help="degrees; 0 the photo's, 90 from the left of who faces the camera"
+    )
     render.add_argument(
         "--elevation", type=float, default=None, help="degrees above the horizon; default: as the photo"
     )
@@ -161,6 +163,8 @@ def _prepare(arguments: argparse.Namespace) -> tuple[Run, Any, Store]:
 
     if arguments.photo is None and arguments.base is None:
         raise UserError("No photo came; give one (python app.py run PHOTO) or go on from a run (--from RUN).")
+    if arguments.seed is not None:
+        check_seed(arguments.seed)
     root = arguments.runs or default_root()
     base = find_run(arguments.base, root) if arguments.base else None
     system = arguments.system or (base.system if base else "projection")
@@ -183,15 +187,18 @@ def _prepare(arguments: argparse.Namespace) -> tuple[Run, Any, Store]:
     if base is None:
         assert upload is not None
         return create_run(folder, upload, system, settings=settings, seed=arguments.seed or 0, **options), upload, store
-    with store.hold() as hold:
-        import_records(base, store, hold)
-        for name in base.replaced:
-            store.add(base.record(name, store), hold)
     if arguments.seed is not None:
         options["seed"] = arguments.seed
     if not arguments.weights:
         options.pop("weights")
-    run = branch_run(folder, base, system=system, settings=settings, **options)
+    with store.hold() as hold:
+        edited = import_records(base, store, hold)
+        for name in base.replaced:
+            store.add(base.record(name, store), hold)
+        run = branch_run(folder, base, system=system, settings=settings, replaced=edited, **options)
+        store.pin(run.id, list(run.replaced.values()))
+    for name in edited:
+        print(f"steps/{name} is not what that run had made; it is taken as edited by hand.", file=sys.stderr)
     if upload is not None:
         run.photo_name, run.upload_sha256 = Path(upload.name).name, hash_bytes(upload.data)
         run.save()
@@ -243,6 +250,12 @@ def render_command(arguments: argparse.Namespace) -> int:
     from pipelines.records import write_image
     from pipelines.store import writing
 
+    if not abs(arguments.azimuth) <= 3600:
+        raise UserError(f"--azimuth came as {arguments.azimuth:g}; it needs degrees, for example 90.")
+    if arguments.view == "photo" and arguments.azimuth:
+        raise UserError("--view photo and --azimuth came together; give one of them.")
+    if arguments.out.suffix.lower() != ".png":
+        raise UserError(f"--out came as '{arguments.out}'; pictures are written as .png.")
     if not 16 <= arguments.size <= 8192:
         raise UserError(f"--size came as {arguments.size}; it needs 16 to 8192 pixels.")
     if arguments.elevation is not None and not -89 <= arguments.elevation <= 89:

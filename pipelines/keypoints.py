@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.person import visible
 from pipelines.records import Cutout, Keypoints, Person, Photo
@@ -18,7 +19,7 @@ class KeypointsParams:
     face: bool = knob(True, "Look at the face closely (468 points).")
 
 
-@step("keypoints", version=1, title="Keypoints", weights=["landmarks"])
+@step("keypoints", version=2, title="Keypoints", weights=["landmarks"])
 def keypoints(photo: Photo, person: Person, matte: Cutout, params: KeypointsParams, ctx: Context) -> Keypoints:
     """Body, hands and face landmarks of the person; drag any of them to correct it."""
     from pipelines.landmarks.face import read_face
@@ -53,7 +54,25 @@ def keypoints(photo: Photo, person: Person, matte: Cutout, params: KeypointsPara
         ctx.warn(
             f"{weak} of the 8 large joints are hidden or unsure; look at the body and move the points if it is wrong."
         )
+    turn = turned_by(body)
+    if turn > 60.0:
+        ctx.warn(
+            f"The person's trunk is turned by {turn:.0f} degrees from upright; if the photo is turned, turn it back "
+            "and start again."
+        )
     return Keypoints(body, person.world, np.zeros(33, bool), network=person.network, **found)
+
+
+def turned_by(body: NDArray[np.floating]) -> float:
+    """Degrees in the picture between up and the line from mid-hip to mid-shoulder; 0 where it is too short to say.
+
+    body: (33, 3+) x px, y px, visibility.
+    """
+    hips, shoulders = body[[23, 24], :2].mean(0), body[[11, 12], :2].mean(0)
+    x, y = shoulders - hips
+    seen = body[[11, 12, 23, 24], 2].min() > 0.3
+    across = np.linalg.norm(body[11, :2] - body[12, :2])
+    return float(np.degrees(np.arctan2(abs(x), -y))) if seen and np.hypot(x, y) > 0.8 * across else 0.0
 
 
 def keypoints_by_hand(old: Keypoints, moved: dict[int, tuple[float, float]]) -> Keypoints:

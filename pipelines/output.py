@@ -20,7 +20,10 @@ PARTS: dict[str, type[Record]] = {
     "photo": Photo, "cutout": Cutout, "keypoints": Keypoints, "body": Body, "splats": Splats, "mesh": Mesh,
     "turntable": ViewSet,
 }  # fmt: skip
-KEEPS_OLD = ("finished", "stale")
+# Names of what `deliver` writes.
+WRITTEN = (
+    "run.json", "photo.png", "cutout.png", "body.npz", "splats.ply", "mesh.glb", "turntable.mp4", "preview.png", "steps",
+)  # fmt: skip
 
 
 def open_bundle(run: Run, store: Store | None) -> Bundle:
@@ -62,6 +65,13 @@ class OutFolder:
         self.target = Path(os.path.abspath(target))
         if self.target.exists() and not self.target.is_dir():
             raise UserError(f"--out came as '{target}', which is a file; give a folder.")
+        if self.target.is_dir() and any(self.target.iterdir()):
+            try:
+                Run.load(self.target)
+            except UserError as error:
+                raise UserError(
+                    f"--out came as '{target}', which holds files that are no run; choose an empty or a new folder."
+                ) from error
         self.work = self.target.with_name(f".{self.target.name}.{uuid.uuid4().hex[:8]}.part")
         with writing(f"The output folder '{target}'"):
             self.target.parent.mkdir(parents=True, exist_ok=True)
@@ -71,11 +81,14 @@ class OutFolder:
                 raise UserError(f"--out came as '{target}', and writing there is not allowed; choose another folder.")
 
     def finish(self) -> None:
-        """Move everything into DIR; a name that was there is replaced as a whole."""
+        """Move everything into DIR. What an earlier run left there goes; files that are not a run's stay."""
         with writing(f"The output folder '{self.target}'"):
             if not self.target.exists():
                 os.rename(self.work, self.target)
                 return
+            for name in WRITTEN:
+                old = self.target / name
+                shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink(missing_ok=True)
             for item in sorted(self.work.iterdir()):
                 place = self.target / item.name
                 if place.is_dir() and not place.is_symlink():

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipelines.keypoints import Keypoints
 from pipelines.matte import cutout_by_hand
-from pipelines.records import Body, Cutout, Photo, Record, Splats
+from pipelines.records import Body, Cutout, Floats, Photo, Record, Splats
 from pipelines.step import Step, UserError
 from pipelines.store import load_record
 
@@ -40,6 +40,29 @@ def wanted(step: Step) -> str:
     return f"{READABLE[step.output]} or {folder}" if step.output in READABLE else folder
 
 
+def readable_body(body: Body) -> Body:
+    """A body that the steps after the fit can use; ValueError with what is wrong otherwise."""
+    from pipelines.body.read_body import check_body
+
+    check_body(body)
+    for name, values in body.arrays.items():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ValueError(f"'{name}' holds numbers that are not finite")
+    return body
+
+
+def mask_of(image: Image.Image) -> Floats:
+    """(H, W) 0..1: the picture's transparency if it has some, else how bright it is (white is the person)."""
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, np.float32)
+        return np.clip(values / (65535.0 if values.max() > 255 else 255.0 if values.max() > 1 else 1.0), 0, 1)
+    if "A" in image.getbands() or "transparency" in image.info:
+        alpha = np.asarray(image.convert("RGBA"), np.float32)[..., 3] / 255.0
+        if alpha.min() < 1.0:
+            return alpha
+    return np.asarray(image.convert("L"), np.float32) / 255.0
+
+
 def _read(step: Step, path: Path, photo: Photo | None) -> Record:
     if path.is_dir():
         return load_record(path)
@@ -48,15 +71,11 @@ def _read(step: Step, path: Path, photo: Photo | None) -> Record:
         if photo is None:
             raise UserError("A mask needs the photo it belongs to; give the photo or --from RUN.")
         with Image.open(path) as image:
-            if "A" in image.getbands() or "transparency" in image.info:
-                alpha = np.asarray(image.convert("RGBA"), np.float32)[..., 3] / 255.0
-            else:
-                alpha = np.asarray(image.convert("L"), np.float32) / 255.0
-        return cutout_by_hand(photo, alpha)
+            return cutout_by_hand(photo, mask_of(image))
     if step.output is Keypoints and suffix == ".json":
         return Keypoints.from_json(json.loads(path.read_text()))
     if step.output is Body and suffix == ".npz":
-        return Body.from_npz(path)
+        return readable_body(Body.from_npz(path))
     if step.output is Splats and suffix == ".ply":
         from pipelines.export.ply import read
 

@@ -23,7 +23,7 @@ from pipelines.memory import PeakMemory
 from pipelines.recipe import Recipe
 from pipelines.records import Body, Record, Upload, read_json
 from pipelines.step import Cancelled, Context, Event, MissingNeed, Step, UserError
-from pipelines.store import Entry, Hold, Store, hash_json, load_record, write_atomically
+from pipelines.store import Entry, Hold, Store, hash_folder, hash_json, load_record, write_atomically
 from pipelines.systems import find_system
 from pipelines.weights import Weights
 
@@ -104,12 +104,15 @@ class Run:
             raise UserError(
                 f"'{folder}' is not a run: it has no run.json. Make one with 'python app.py run PHOTO --out DIR'."
             )
-        data = read_json(path)
-        if data.get("schema") != SCHEMA:
-            raise UserError(f"'{path}' came with schema '{data.get('schema')}'; this version reads '{SCHEMA}'.")
-        data.pop("schema")
-        steps = [StepState(**s) for s in data.pop("steps")]
-        return cls(folder=Path(folder), steps=steps, **data)
+        try:
+            data = read_json(path)
+            schema = data.pop("schema", None)
+            if schema != SCHEMA:
+                raise UserError(f"'{path}' came with schema '{schema}'; this version reads '{SCHEMA}'.")
+            steps = [StepState(**s) for s in data.pop("steps")]
+            return cls(folder=Path(folder), steps=steps, **data)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UserError(f"'{path}' is damaged ({error}); get a complete copy of the run.") from error
 
     def record(self, step: str, store: Store | None = None) -> Record:
         """The artefact of a finished step: from the run's own folder when it carries one, else from the store."""
@@ -152,6 +155,13 @@ def create_run(
     return run
 
 
+def check_seed(seed: Any) -> int:
+    """A seed that every step and every file can hold; UserError otherwise."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**53:
+        raise UserError(f"The seed came as {seed!r}; it needs a whole number from 0 to 9007199254740991.")
+    return seed
+
+
 def hash_bytes(data: bytes) -> str:
     """Hex digest of an upload."""
     import hashlib
@@ -178,18 +188,28 @@ def branch_run(folder: Path, base: Run, **changes: Any) -> Run:
     return run
 
 
-def import_records(base: Run, store: Store, hold: Hold) -> None:
-    """Put the artefacts that a run folder carries (`steps/NAME`) under their keys, so that a run elsewhere reuses them."""
+def import_records(base: Run, store: Store, hold: Hold) -> dict[str, str]:
+    """Put the artefacts that a run folder carries (`steps/NAME`) under their keys, so that a run elsewhere reuses them.
+
+    Returns {step: content} of those that are no longer what the run had made: somebody edited them by hand, and they
+    stand in the place of their step from here on. UserError when one cannot be read.
+    """
+    edited: dict[str, str] = {}
     for state in base.steps:
         own = base.folder / "steps" / state.name
-        if state.key and state.finished and (own / "kind.txt").exists() and store.lookup(state.key, hold) is None:
+        if not (state.key and state.finished and (own / "kind.txt").exists()):
+            continue
+        if hash_folder((own / "kind.txt").read_text().strip(), own) != state.content:
+            edited[state.name] = store.add(load_record(own), hold)
+        elif not state.replaced and store.lookup(state.key, hold) is None:
             facts: dict[str, Any] = {
                 "step": state.name,
                 "seconds": state.seconds,
                 "peak_rss_mb": state.peak_rss_mb,
-                "warnings": [],
+                "warnings": [w["text"] for w in base.warnings if w["step"] == state.name],
             }
             store.put(state.key, load_record(own), facts, hold)
+    return edited
 
 
 def change_settings(run: Run, settings: dict[str, dict[str, Any]]) -> list[str]:

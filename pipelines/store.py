@@ -71,6 +71,8 @@ def writing(what: str) -> Iterator[None]:
             errno.EPERM: "writing there is not allowed; choose another folder",
             errno.EROFS: "that disk is read-only; choose another folder",
             errno.ENOTDIR: "a part of that path is a file; choose another folder",
+            errno.ENOENT: "there is no such folder; make it or choose another one",
+            errno.EISDIR: "a folder of that name is in the way; choose another name",
             errno.EEXIST: "a file of that name is in the way; choose another name",
         }.get(error.errno or 0)
         if reason is None:

@@ -66,7 +66,7 @@ def test_resized_cropped_and_square_views_agree_with_the_first() -> None:
     assert np.allclose(camera().cropped(10, 20, 50, 50).project(points)[0], pixels - [10, 20])
     square = camera().square(640)
     assert (square.width, square.height) == (640, 640)
-    assert np.allclose(square.project(points)[0], [*pixels, 0, 80])
+    assert np.allclose(square.project(points)[0], pixels + np.array([0, 80]))
 
 
 def test_a_camera_survives_json_and_refuses_wrong_shapes() -> None:

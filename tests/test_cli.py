@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,77 @@ def test_a_mask_by_hand_replaces_the_cut_out(finished_out: Path, example_photo: 
     assert done.returncode == 2 and "same size" in done.stderr and not (tmp_path / "p").exists()
 
 
+def test_an_artefact_edited_in_the_folder_counts_as_edited_and_poisons_no_store(
+    finished_out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(finished_out, tmp_path / "hand")
+    place = tmp_path / "hand" / "steps" / "keypoints" / "keypoints.json"
+    data = json.loads(place.read_text())
+    before = data["body"][15][0]
+    data["body"][15][0] = before + 20.0
+    place.write_text(json.dumps(data))
+    for name, source in (("hand", tmp_path / "hand"), ("plain", finished_out)):
+        words = [
+            "run",
+            "--from",
+            source,
+            "--until",
+            "keypoints",
+            "--out",
+            tmp_path / f"{name}-out",
+            "--runs",
+            tmp_path / "s",
+        ]
+        assert main([str(w) for w in words]) == 0, capsys.readouterr().err
+        came = json.loads((tmp_path / f"{name}-out" / "steps" / "keypoints" / "keypoints.json").read_text())
+        assert came["body"][15][0] == pytest.approx(before + (20.0 if name == "hand" else 0.0))
+        run = json.loads((tmp_path / f"{name}-out" / "run.json").read_text())
+        assert [s["replaced"] for s in run["steps"] if s["name"] == "keypoints"] == [name == "hand"]
+
+
+def test_a_second_run_into_a_folder_leaves_nothing_of_the_first_and_all_that_is_not_a_runs(
+    finished_out: Path, example_photo: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished_out, tmp_path / "o")
+    (tmp_path / "o" / "notes.txt").write_text("mine")
+    words = ["run", example_photo, "--until", "matte", "--out", tmp_path / "o", "--runs", tmp_path / "s"]
+    assert main([str(w) for w in words]) == 0
+    assert {p.name for p in (tmp_path / "o").iterdir()} == {"run.json", "photo.png", "cutout.png", "steps", "notes.txt"}
+
+
+@pytest.mark.parametrize(("name", "sentence"), [("rotations", "20 bones"), ("root_translation", "not finite")])
+def test_a_body_that_no_step_can_use_is_refused(
+    finished_out: Path,
+    example_photo: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    sentence: str,
+) -> None:
+    with np.load(finished_out / "body.npz", allow_pickle=False) as file:
+        body = dict(file)
+    body[name] = body[name][:20] if name == "rotations" else body[name] * np.nan
+    np.savez(tmp_path / "body.npz", **body)
+    words = ["run", example_photo, "--replace", f"body.fit={tmp_path / 'body.npz'}", "--out", tmp_path / "o"]
+    assert main([str(w) for w in [*words, "--runs", tmp_path / "s"]]) == 2
+    assert sentence in capsys.readouterr().err and not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("form", ["opaque RGBA", "16 bit", "float", "transparency"])
+def test_a_mask_is_read_in_whatever_way_an_editor_saves_it(form: str) -> None:
+    from pipelines.replace import mask_of
+
+    wanted = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (8, 1))
+    grey = np.round(wanted * 255).astype(np.uint8)
+    image = {
+        "opaque RGBA": lambda: Image.fromarray(np.dstack([grey] * 3 + [np.full_like(grey, 255)])),
+        "16 bit": lambda: Image.fromarray(np.round(wanted * 65535).astype(np.uint16)),
+        "float": lambda: Image.fromarray(wanted),
+        "transparency": lambda: Image.fromarray(np.dstack([np.zeros_like(grey)] * 3 + [grey])),
+    }[form]()
+    assert np.abs(mask_of(image) - wanted).max() < 0.005
+
+
 def bad_lines(photo: Path, folder: Path) -> dict[str, tuple[list[object], int, str]]:
     """Command line, exit code, words of the sentence."""
     text = folder / "text.jpg"
@@ -121,6 +193,11 @@ def bad_lines(photo: Path, folder: Path) -> dict[str, tuple[list[object], int, s
     (folder / "file").write_text("x")
     bad = folder / "weights.npz"
     bad.write_bytes(b"no")
+    strange, damaged = folder / "strange", folder / "damaged"
+    strange.mkdir()
+    (strange / "photo.png").write_bytes(b"mine")
+    damaged.mkdir()
+    (damaged / "run.json").write_text("{")
     out = folder / "out"
     return {
         "no photo": (["run"], 2, "No photo came"),
@@ -147,6 +224,16 @@ def bad_lines(photo: Path, folder: Path) -> dict[str, tuple[list[object], int, s
         "replace nothing": (["run", photo, "--out", out, "--replace", "matte=nowhere.png"], 2, "no such file"),
         "replace with text": (["run", photo, "--out", out, "--replace", f"keypoints={text}"], 2, "keypoints.json"),
         "which person": (["run", photo, "--out", out, "--set", "person.which=5"], 2, "choose 0 to 0"),
+        "strange folder": (["run", photo, "--out", strange], 2, "holds files that are no run"),
+        "negative seed": (["run", photo, "--out", out, "--seed", "-1"], 2, "whole number from 0"),
+        "damaged run": (["inspect", damaged], 2, "is damaged"),
+        "picture as jpeg": (["render", damaged, "--out", folder / "a.jpg"], 2, "written as .png"),
+        "azimuth nan": (["render", damaged, "--azimuth", "nan", "--out", folder / "a.png"], 2, "needs degrees"),
+        "two views": (
+            ["render", damaged, "--view", "photo", "--azimuth", "9", "--out", folder / "a.png"],
+            2,
+            "give one of them",
+        ),
         "not a run": (["render", folder, "--out", folder / "a.png"], 2, "is not a run"),
         "unknown run": (["inspect", "abc"], 2, "is not a run"),
         "check nothing": (["weights", "check", "nowhere"], 2, "no file"),

@@ -126,11 +126,11 @@ def test_obj_read_by_trimesh(tmp_path: Path) -> None:
     mesh = person_mesh()
     path = tmp_path / "my own person.obj"
     sentence = obj.write(Bundle(mesh=mesh), path)
-    assert "my_own_person.mtl and my_own_person.png" in sentence
+    assert "my_own_person.mtl and my_own_person_texture.png" in sentence
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "my own person.obj",
         "my_own_person.mtl",
-        "my_own_person.png",
+        "my_own_person_texture.png",
     ]
     back = trimesh.load_mesh(path, process=False)
     texture = np.asarray(back.visual.material.image.convert("RGB"))
@@ -148,12 +148,12 @@ def test_obj_text(tmp_path: Path) -> None:
     corners = np.array([[c.split("/") for c in w[1:]] for w in words if w[0] == "f"], int) - 1
     assert len(v) == 48 and corners.min() == 0
     assert trimesh.Trimesh(v, corners[..., 0], process=False).is_watertight
-    texture = np.asarray(Image.open(tmp_path / "a.png"))
+    texture = np.asarray(Image.open(tmp_path / "a_texture.png"))
     corner = corners.reshape(-1, 3)
     stands_right(v[corner[:, 0]], texture_at(texture, vt[corner[:, 1]]))
     assert np.allclose(vn[corners[..., 2]], mesh.normals[mesh.faces], atol=1e-5)
     assert any(w[:1] == ["#"] and "+y" in w for w in words)
-    assert "map_Kd a.png" in (tmp_path / "a.mtl").read_text()
+    assert "map_Kd a_texture.png" in (tmp_path / "a.mtl").read_text()
 
 
 @pytest.mark.parametrize("writer, suffix", [(glb, "glb"), (obj, "obj")])

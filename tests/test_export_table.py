@@ -39,11 +39,11 @@ def test_every_format_writes_one_file(name: str, bundle: Bundle, tmp_path: Path)
     assert sentence.startswith("Wrote") and sentence.endswith(".") and path.stat().st_size > 100
     assert path.read_bytes().startswith(START.get(path.suffix, b""))
     beside = {p.name for p in tmp_path.iterdir()} - {path.name}
-    assert beside == ({"person.mtl", "person.png"} if name == "obj" else set())
+    assert beside == ({"person.mtl", "person_texture.png"} if name == "obj" else set())
     assert format_of(path) == name and EXPORTS[name].help.endswith(".")
     with pytest.raises(UserError, match="yet; run it"):
         export(Bundle(), name, tmp_path / f"none{path.suffix}")
-    assert {p.stem for p in tmp_path.iterdir()} == {"person"}
+    assert {p.stem.removesuffix("_texture") for p in tmp_path.iterdir()} == {"person"}
 
 
 def test_wrong_requests_are_sentences(bundle: Bundle, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_obj_siblings_arrive_before_the_obj(bundle: Bundle, tmp_path: Path, monk
     real = os.replace
     monkeypatch.setattr(table.os, "replace", lambda a, b: (order.append(Path(b).name), real(a, b))[1])
     export(bundle, "obj", tmp_path / "person.obj")
-    assert order == ["person.mtl", "person.png", "person.obj"]
+    assert order == ["person.mtl", "person_texture.png", "person.obj"]
 
 
 def test_zip_holds_everything(bundle: Bundle, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_zip_holds_everything(bundle: Bundle, tmp_path: Path) -> None:
         files = {name: archive.read(name) for name in archive.namelist()}
     assert f"{len(files)} files" in sentence
     wanted = {
-        "person.ply", "person.splat", "person.spz", "person.glb", "obj/person.obj", "obj/person.mtl", "obj/person.png",
+        "person.ply", "person.splat", "person.spz", "person.glb", "obj/person.obj", "obj/person.mtl", "obj/person_texture.png",
         "arrays.npz", "scene.viser", "person.html", "turntable.mp4", "turntable.webp", "preview.png", "run.json",
         "README.txt", "inputs/photo.png", "inputs/cutout.png", "inputs/keypoints.json", "inputs/body.npz",
     }  # fmt: skip
@@ -159,3 +159,12 @@ def test_licences_are_found_where_the_program_lies(tmp_path: Path) -> None:
     assert licences.licence_files(tmp_path) == {
         "LICENSES/LICENSE": b"mine", "LICENSES/assets/body/LICENSE-CC0.md": b"theirs",
     }  # fmt: skip
+
+
+def test_an_obj_never_takes_the_place_of_somebody_elses_file(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "me.mtl").write_text("mine")
+    with pytest.raises(UserError, match=r"me\.mtl beside it"):
+        export(bundle, "obj", tmp_path / "me.obj")
+    assert (tmp_path / "me.mtl").read_text() == "mine" and not (tmp_path / "me.obj").exists()
+    export(bundle, "obj", tmp_path / "you.obj")
+    export(bundle, "obj", tmp_path / "you.obj")

@@ -392,3 +392,24 @@ def test_moved_keypoints_are_marked() -> None:
     for changes in bad:
         with pytest.raises(UserError):
             moved(points, changes)
+
+
+def test_runs_left_under_way_by_a_stopped_page_are_ended_and_free_their_place(tmp_path: Path) -> None:
+    """Also while a second page lives on the same store, whose runs are its own."""
+    store = Store(tmp_path / "store")
+    session = Session(store, tmp_path / "none", Limits(queue=1))
+    token = new_token()
+    name = make_run(session, token, photo_bytes(200)).name
+    run = Run.load(session.runs / name)
+    run.state, run.steps[1].state = "running", "running"
+    run.save()
+    with pytest.raises(UserError, match="limit"):
+        session.check_room(new_token())
+    assert session.end_left_over() == [name]
+    ended = Run.load(session.runs / name)
+    assert ended.state == "failed" and "Resume" in ended.message and ended.steps[1].state == "failed"
+    session.check_room(new_token())
+    ended.state = "running"
+    ended.save()
+    assert Session(store, tmp_path / "none").end_left_over() == []
+    assert Run.load(session.runs / name).state == "running"

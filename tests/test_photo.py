@@ -159,3 +159,17 @@ def test_files_that_are_no_files(tmp_path: Path) -> None:
         file.truncate(65 * 2**20)
     with pytest.raises(UserError, match="up to 64 MB"):
         read_upload(big)
+
+
+@pytest.mark.parametrize(("degrees", "said"), [(0, 0.0), (90, 90.0), (180, 180.0)])
+def test_a_turned_person_is_measured(degrees: int, said: float) -> None:
+    from pipelines.keypoints import turned_by
+
+    body = np.zeros((33, 4), np.float32)
+    body[:, 2] = 1.0
+    body[[11, 12, 23, 24], :2] = [[60, 100], [40, 100], [58, 160], [42, 160]]
+    angle = np.radians(degrees)
+    body[:, :2] = body[:, :2] @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    assert turned_by(body) == pytest.approx(said, abs=0.1)
+    body[11, 2] = 0.1
+    assert turned_by(body) == 0.0, "nothing is said of what was not seen"

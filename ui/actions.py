@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipelines.run import Run
+from pipelines.run import Run, check_seed
 from pipelines.step import UserError
 from pipelines.systems import SYSTEMS
 from pipelines.worker import Worker
@@ -48,6 +48,7 @@ class Actions:
     async def start(self, token: str, upload: str, system: str, seed: int, stepwise: bool) -> str:
         """A new run from a parked photo; returns its name."""
         worker = await self.ready()
+        check_seed(seed)
         self.session.check_room(token)
         data, name = self.session.take_upload(token, upload)
         folder = self.session.runs / new_token()

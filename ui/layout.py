@@ -169,7 +169,7 @@ class Handlers:
             upload = self.session.keep_upload(token, path.read_bytes(), path.name)
             name = await self.actions.start(token, upload, system, seed, False)
         except UserError as error:
-            raise gr.Error(str(error)) from error
+            raise gr.Error(str(error), print_exception=False) from error
         async for view in follow(self.session, worker, self.followers, token, token, name):
             yield {**view, "files": {c["format"]: f"{view['base']}/export/{c['format']}" for c in cards()}}
 

@@ -8,6 +8,7 @@ the page drives it. Whoever does not hold the token gets the same answer as for 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import hmac
 import re
@@ -22,6 +23,7 @@ from pipelines.records import read_json, write_json
 from pipelines.run import Run
 from pipelines.step import UserError
 from pipelines.store import Store, write_atomically
+from pipelines.worker import mark_interrupted
 
 TOKEN = re.compile(r"[0-9a-f]{32}")
 EXAMPLE = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -143,6 +145,21 @@ class Session:
             raise UserError(f"{everybody} runs are waiting, which is the limit here; try again in a few minutes.")
         if folder_bytes(self.runs) > self.limits.runs_bytes:
             raise UserError("The disk space for runs is used up; try again later, or delete a run.")
+
+    def end_left_over(self) -> list[str]:
+        """Runs that an earlier page left under way when it was stopped: failed, ready to resume; returns their names.
+
+        Nothing happens while another page lives on this store: its runs are its own.
+        """
+        self._only_page = open(self.store.root / "page.lock", "w")  # noqa: SIM115 - held as long as the page lives
+        try:
+            fcntl.flock(self._only_page, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return []
+        left = [(folder, run) for folder, _, run in self._all() if run.state in UNFINISHED]
+        for _, run in left:
+            mark_interrupted(run)
+        return [folder.name for folder, _ in left]
 
     def forget(self, folder: Path) -> None:
         """Delete a run with every artefact made from its photo, except what another run also uses."""

@@ -41,7 +41,7 @@ def write(bundle: Bundle, path: Path) -> str:
 def siblings(path: Path) -> tuple[Path, Path]:
     """The paths of the material and of the texture that belong to an .obj path."""
     stem = "_".join(path.stem.split()) or "person"
-    return path.with_name(stem + ".mtl"), path.with_name(stem + ".png")
+    return path.with_name(stem + ".mtl"), path.with_name(stem + "_texture.png")
 
 
 def to_text(mesh: Mesh, material: str) -> str:

@@ -106,6 +106,11 @@ def _move(folder: Path, path: Path) -> None:
     siblings.
     """
     written = sorted(p for p in folder.iterdir() if p.name != path.name)
+    taken = [p.name for p in written if (path.parent / p.name).exists()]
+    if taken and not path.exists():
+        raise UserError(
+            f"{path.name} needs {' and '.join(taken)} beside it, and there is one already; choose another name."
+        )
     for part in [*written, folder / path.name]:
         os.replace(part, path.parent / part.name)
 

@@ -19,7 +19,7 @@ class MeshParams:
     face_detail: float = knob(2.0, "How many times finer texture and triangles are on the head.", low=1.0, high=4.0)
 
 
-@step("mesh", version=2, title="Mesh", kind="mixed")
+@step("mesh", version=3, title="Mesh", kind="mixed")
 def mesh(splats: Splats, layers: Layers, matte: Cutout, body_fit: Body, params: MeshParams, ctx: Context) -> Mesh:
     """A closed surface around the layers, textured from the photo first and from the splats where it sees nothing.
 
