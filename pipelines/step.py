@@ -84,9 +84,9 @@ class Knob:
             return "one of " + ", ".join(self.choices)
         noun = {bool: "true or false", int: "a whole number", float: "a number"}.get(self.type, "text")
         if self.low is not None and self.high is not None:
-            noun += f" between {self.low:g} and {self.high:g}"
+            noun += f" between {self.low:.10g} and {self.high:.10g}"
         elif self.low is not None:
-            noun += f" of at least {self.low:g}"
+            noun += f" of at least {self.low:.10g}"
         return noun + (f" {self.unit}" if self.unit else "")
 
 

@@ -20,7 +20,6 @@ from pipelines.projection.sampling import Grid, resample
 
 Floats = NDArray[np.float32]
 FINEST = 0.5  # of a layer's pixel: the smallest cell
-MARGIN = 4  # pixels of the layers around the person
 SIDE = 2  # pixels of the fine grid along a cell's side
 BLUR = 0.9  # cells; steps between neighbouring columns are a cell at most, thinner than two cells would vanish
 AROUND = 3  # empty cells around everything, so that the surface closes
@@ -36,7 +35,6 @@ def solid_surface(
     and hollows inside are left out. Raises ValueError when nothing solid is left or the grid would be too large.
     """
     middle = float(np.median(layers["front"][layers["mask"]]))
-    layers, camera = around_person(layers, camera)
     # Finer cells than the layers' own pixels would hold nothing but their interpolation.
     cell = max(cell, FINEST * middle / camera.K[0, 0])
     grid = resample(layers, camera, SIDE * middle / (cell * camera.K[0, 0]))
@@ -51,19 +49,6 @@ def solid_surface(
         faces = np.ascontiguousarray(faces[:, ::-1])
     vertices, faces = pieces(vertices, faces, 30.0 * cell**3)
     return smooth(vertices, faces, rounds) if rounds else vertices, faces
-
-
-def around_person(layers: dict[str, NDArray], camera: Camera) -> tuple[dict[str, NDArray], Camera]:
-    """The window of the layers that holds the person, with a margin: a small one in a large picture costs no more."""
-    mask = layers["mask"]
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return layers, camera
-    top, left = max(int(rows[0]) - MARGIN, 0), max(int(columns[0]) - MARGIN, 0)
-    window = (slice(top, int(rows[-1]) + MARGIN + 1), slice(left, int(columns[-1]) + MARGIN + 1))
-    inside = {n: a[window] if a.shape[:2] == mask.shape else a for n, a in layers.items()}
-    height, width = inside["mask"].shape
-    return inside, camera.cropped(left, top, width, height)
 
 
 def solid_share(grid: Grid) -> tuple[Floats, NDArray[np.float64], float]:
