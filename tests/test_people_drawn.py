@@ -18,9 +18,10 @@ from scipy.spatial import cKDTree
 from pipelines.body.read_body import make_body, posed, to_world, vertices_cam, vertices_world
 from pipelines.body.rig import default_rig
 from pipelines.geometry.cameras import Camera, intrinsics, look_at
-from pipelines.geometry.mesh_raster import vertex_normals
+from pipelines.geometry.mesh_raster import rasterise_mesh, vertex_normals
 from pipelines.geometry.mesh_raster_twin import rasterise_layers_twin
 from pipelines.geometry.rotations import matrix_from_rotation_vector
+from pipelines.projection.body_mesh import body_mesh
 from pipelines.records import Upload
 from training.people.background import KINDS, behind, composed
 from training.people.decals import Frame, borders, decals_of, painted
@@ -33,6 +34,7 @@ from training.people.ortho import as_picture, ortho_views
 from training.people.outer_surface import occupancy, outer_surface
 from training.people.raster import alpha_at
 from training.people.scene import Scene, cover, scene_of
+from training.people.subjects import portrait
 from training.people.texture import pyramid
 from training.people.truth import seen_by
 from training.people.views import orbit, shot
@@ -227,8 +229,23 @@ def test_the_true_body_is_the_photos(figure: Figure, scene: Scene) -> None:
     assert vertices_cam(body)[:, 2].min() > 0
 
 
+@pytest.mark.parametrize("seed", [3, 40])
+def test_the_true_body_lies_in_the_rendered_person(seed: int) -> None:
+    """Body and parts share one frame: no limb of the body shows outside the person's silhouette."""
+    made = portrait(seed, long_side=256)
+    body = seen_by(made.figure.body, made.shot.camera)
+    pixels, _ = body.camera.project(to_world(body, body["body22_cam"]))
+    inside = (pixels > 0).all(1) & (pixels < (body.camera.width, body.camera.height)).all(1)
+    x, y = pixels[inside].astype(int).T
+    assert (made.photo.first[y, x] > 0).all()
+    mesh = body_mesh(body)
+    drawn = rasterise_mesh(mesh.vertices, mesh.faces, body.camera)
+    outside = drawn.mask & ~(made.photo.first > 0)
+    assert outside.sum() < 0.01 * drawn.mask.sum(), outside.sum() / drawn.mask.sum()
+
+
 def test_outer_surface_is_watertight(scene: Scene) -> None:
-    surface = outer_surface(scene, voxel=0.02, faces=8000)
+    surface = outer_surface(scene, voxel=0.02)
     mesh = trimesh.Trimesh(surface.vertices, surface.faces, process=False)
     assert mesh.is_watertight and mesh.is_winding_consistent and 0.05 < mesh.volume < 0.12
     shirt = scene.points[np.unique(scene.faces[scene.owner == 1])]
@@ -272,7 +289,7 @@ def test_orthographic_views_are_synchumans(scene: Scene) -> None:
 
 def test_occupancy_projects_onto_the_views(scene: Scene) -> None:
     views = ortho_views(scene, 20.0, 192)
-    filled = occupancy(outer_surface(scene, voxel=0.02, faces=8000), views.to_cube)
+    filled = occupancy(outer_surface(scene, voxel=0.02), views.to_cube)
     assert filled.shape == (64, 64, 64) and 1500 < filled.sum() < 12000
     front = filled.any(1)[:, ::-1].T  # rows = top to bottom, columns = x
     seen = views.colour[0, ..., 3].reshape(64, 3, 64, 3).mean((1, 3)) > 0.3

@@ -210,19 +210,23 @@ def test_hanging_cloth_hangs_and_does_not_stretch() -> None:
 
 def test_every_hull_is_whole() -> None:
     """Each hair style, hat, bag, scarf, beard and shoe of our own on one body."""
-    from training.people import hulls
+    from training.people import hair, hats
+    from training.people.bags import bag
+    from training.people.beards import beard
     from training.people.figure import Material
     from training.people.helpers_mesh import pose_body
+    from training.people.scarves import scarf
     from training.people.shell import on_body
+    from training.people.shoes import shoes
 
     rest = rest_body(whole_mesh().rig.default_phenotypes(), np.zeros(30), np.zeros(52))
     body = pose_body(rest, np.tile(np.eye(3), (104, 1, 1)), np.zeros(3))
     on, cloth, rng = on_body(body), Material("cloth"), np.random.default_rng(1)
-    found = {style: hulls.hair(style, body, on, rng, (0.2, 0.1, 0.1)) for style in hulls.HAIR}
-    found |= {kind: hulls.hat(kind, body, rng, cloth)[0] for kind in hulls.HATS}
-    found |= {kind: hulls.bag(kind, body, on, rng, 0.01, cloth) for kind in ("backpack", "shoulder")}
-    found |= {kind: [hulls.beard(kind, body, rng, (0.2, 0.1, 0.1))] for kind in ("full", "short", "moustache")}
-    found |= {"scarf": hulls.scarf(body, on, rng, cloth), "shoes": [hulls.shoes(body, on, rng, cloth)[0]]}
+    found = {style: hair.hair(style, body, on, rng, (0.2, 0.1, 0.1)) for style in hair.HAIR}
+    found |= {kind: hats.hat(kind, body, rng, cloth)[0] for kind in hats.HATS}
+    found |= {kind: bag(kind, body, on, rng, 0.01, cloth) for kind in ("backpack", "shoulder")}
+    found |= {kind: [beard(kind, body, rng, (0.2, 0.1, 0.1))] for kind in ("full", "short", "moustache")}
+    found |= {"scarf": scarf(body, on, rng, cloth), "shoes": [shoes(body, on, rng, cloth)[0]]}
     for name, parts in found.items():
         assert parts, name
         for part in parts:

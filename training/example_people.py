@@ -8,7 +8,6 @@ what it writes are pictures of our own, JPEG, 768 x 1024. The same pack and seed
 
 from __future__ import annotations
 
-import gzip
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from scipy.spatial.transform import Rotation
 
 from pipelines.geometry.cameras import DISPLAY_TO_OPENCV, Camera, intrinsics
 from pipelines.geometry.mesh_raster import interpolate, rasterise_mesh
+from training.people.pack import read_mhclo, read_obj
 
 SIZE, SAMPLES = (768, 1024), 3
 
@@ -149,9 +149,9 @@ class Dresser:
         """A garment on the body, and the body vertices that it hides."""
         folder = self.pack / "geometry" / wear.folder
         index, weight, offset, scales, removed = read_mhclo(next(folder.glob("*.mhclo")))
-        _, uv, faces, uv_faces = read_obj(next(folder.glob("*.obj.gz")))
-        axis = {"x": 0, "y": 2, "z": 1}
-        factor = [abs(rest[i, axis[c]] - rest[j, axis[c]]) / length for c, (i, j, length) in scales.items()]
+        uv, faces, uv_faces = read_obj(next(folder.glob("*.obj.gz")))
+        # The pack's x, y and z are Anny's x, z and -y.
+        factor = [abs(rest[i, k] - rest[j, k]) / length for k, (i, j, length) in zip((0, 2, 1), scales, strict=True)]
         moved = offset * factor
         points = (rest[index] * weight[..., None]).sum(1) + np.stack([moved[:, 0], -moved[:, 2], moved[:, 1]], 1)
         positive = np.maximum(weight, 0)
@@ -193,47 +193,6 @@ def skinned(points: np.ndarray, weights: np.ndarray, bones: np.ndarray) -> np.nd
 def split(quads: np.ndarray) -> np.ndarray:
     """(Q, 4) -> (2Q, 3)."""
     return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
-
-
-def read_obj(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Vertices, UVs, triangles, UV triangles of a gzipped OBJ."""
-    vertices, uvs, faces, uv_faces = [], [], [], []
-    for line in gzip.decompress(path.read_bytes()).decode().splitlines():
-        words = line.split()
-        if words[:1] == ["v"]:
-            vertices.append([float(w) for w in words[1:4]])
-        elif words[:1] == ["vt"]:
-            uvs.append([float(w) for w in words[1:3]])
-        elif words[:1] == ["f"]:
-            pairs = [w.split("/") for w in words[1:]]
-            for k in range(1, len(pairs) - 1):
-                faces.append([int(pairs[i][0]) - 1 for i in (0, k, k + 1)])
-                uv_faces.append([int(pairs[i][1]) - 1 for i in (0, k, k + 1)])
-    return np.array(vertices), np.array(uvs), np.array(faces), np.array(uv_faces)
-
-
-def read_mhclo(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, tuple[int, int, float]], np.ndarray]:
-    """Reference vertices (V, 3), weights (V, 3), offsets (V, 3), scales, hidden body vertices of a garment."""
-    rows, scales, removed, section = [], {}, [], ""
-    for line in path.read_text().splitlines():
-        words = line.split()
-        if not words or words[0].startswith("#"):
-            continue
-        if words[0] in ("x_scale", "y_scale", "z_scale"):
-            scales[words[0][0]] = (int(words[1]), int(words[2]), float(words[3]))
-        elif words[0] in ("verts", "delete_verts"):
-            section = words[0]
-        elif section == "verts" and words[0].lstrip("-").isdigit():
-            v = [float(w) for w in words]
-            rows.append(v if len(v) == 9 else [v[0], v[0], v[0], 1, 0, 0, 0, 0, 0])
-        elif section == "delete_verts":
-            text = " ".join(words).replace(" - ", "-").split()
-            for word in text:
-                low, _, high = word.partition("-")
-                removed += range(int(low), int(high or low) + 1)
-    table = np.array(rows)
-    order = {c: scales[c] for c in "xyz"}
-    return table[:, :3].astype(int), table[:, 3:6], table[:, 6:], order, np.array(removed, int)
 
 
 def components(faces: np.ndarray, count: int) -> np.ndarray:

@@ -21,6 +21,13 @@ def subject(seed: int, *, views: int = 12, size: int = 256) -> Subject:
     return made(seed, views=views, size=size)
 
 
+def subject_of_views(seed: int, *, views: int = 12, size: int = 256) -> Subject:
+    """The same person for a system that starts from pictures of several sides."""
+    from training.people.views_subject import subject_of_views as made
+
+    return made(seed, views=views, size=size)
+
+
 def facts(seed: int) -> dict[str, Any]:
     """The facts of a person without drawing anything: height, pose, garments, camera, background."""
     from training.people.subjects import facts as known

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from pipelines.body.joints import BODY22_NAMES
 from pipelines.body.read_body import to_world
@@ -26,6 +28,7 @@ SHAPES = ("disc", "box", "ring", "letters", "button", "pocket", "line", "star")
 TOPS = {"top", "shirt", "tshirt", "t-shirt", "hoodie", "sweater", "dress", "blouse", "pullover", "sweatshirt"}
 FASTENED = {"coat", "jacket", "shirt", "cardigan", "blouse", "robe", "vest"}
 LEGS = {"trousers", "jeans", "shorts", "bottom", "pants"}
+STRAIGHT = 0.5  # radians between neighbouring edges of a seam
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,40 @@ def borders(part: Part) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """UV edges (N, 2) where the chart is cut but the cloth is not (seams), and where the cloth ends (hems)."""
     edge = np.stack([part.uv_faces, np.roll(part.uv_faces, -1, 1)], -1).reshape(-1, 2)
     solid = np.stack([part.faces, np.roll(part.faces, -1, 1)], -1).reshape(-1, 2)
-    return edge[_lonely(edge) & ~_lonely(solid)], edge[_lonely(solid)]
+    end = _lonely(solid)
+    cut = np.flatnonzero(_lonely(edge) & ~end)
+    cut = cut[_straight(part.vertices, solid[cut])]
+    # Where the chart turns around its own axis a short edge of cloth is a long way across the picture: no seam either.
+    drawn = _lengths(part.uv, edge[cut]) * part.material.metres_per_uv
+    return edge[cut[drawn < 2.5 * _lengths(part.vertices, solid[cut])]], edge[end]
+
+
+def _lengths(points: NDArray[np.floating], edges: NDArray[np.integer]) -> Array:
+    d = (points[edges[:, 1]] - points[edges[:, 0]]).astype(np.float64)
+    return np.sqrt((d * d).sum(1))
+
+
+def _straight(points: NDArray[np.floating], edges: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """(E,) whether an edge belongs to a chain that a tailor could sew: where a chart is cut along whole triangles the
+    chain is a zigzag, which turns by more than STRAIGHT at most of its vertices, and a line there reads as scribble."""
+    if not len(edges):
+        return np.zeros(0, bool)
+    _, place = np.unique(edges, return_inverse=True)
+    pairs, back = np.unique(np.sort(place.reshape(-1, 2), 1), axis=0, return_inverse=True)
+    count = int(pairs.max()) + 1
+    ids = np.unique(edges)
+    d = (points[ids[pairs[:, 1]]] - points[ids[pairs[:, 0]]]).astype(np.float64)
+    d /= np.sqrt((d * d).sum(1, keepdims=True)) + 1e-12
+    # At a vertex between two edges both directions, taken outwards, sum to nothing when the chain runs on straight.
+    outwards = np.zeros((count, 3))
+    np.add.at(outwards, pairs[:, 0], d)
+    np.add.at(outwards, pairs[:, 1], -d)
+    middle = np.bincount(pairs.ravel(), minlength=count) == 2
+    turn = 2 * np.arcsin(np.clip(np.sqrt((outwards**2).sum(1)) / 2, 0, 1))
+    chain = connected_components(coo_matrix((np.ones(len(pairs)), pairs.T), (count, count)), directed=False)[1]
+    sharp = np.bincount(chain[middle & (turn > STRAIGHT)], minlength=chain.max() + 1)
+    gentle = np.bincount(chain[middle & (turn <= STRAIGHT)], minlength=chain.max() + 1)
+    return (gentle > 2 * sharp)[chain[pairs[:, 0]]][back.ravel()]
 
 
 def _lonely(edges: NDArray[np.integer]) -> NDArray[np.bool_]:

@@ -69,3 +69,18 @@ def _depth(keys: Floats, hit: NDArray[np.bool_], far: float) -> Floats:
     if far:
         return np.where(hit, far - keys, 0.0).astype(np.float32)
     return np.where(hit, 1.0 / np.where(hit, keys, 1.0), 0.0).astype(np.float32)
+
+
+def last_colours(scene: Scene, camera: Camera) -> Floats:
+    """(H, W, 3) sRGB of the last surface, as seen from behind; 0 where nothing is. For what the back looks like."""
+    s = scene
+    screen = pinhole(s.points, camera)
+    _, _, last, _ = fill(screen, s.faces, s.uv, s.owner, s.cut, s.hashes, s.areas, s.texels, s.pyramid,
+                         camera.width, camera.height)  # fmt: skip
+    ids = np.full((2 * camera.height, 2 * camera.width), -1, np.int32)
+    ids[::2, ::2] = last
+    # Highlights as somebody behind the person sees them: the camera's place mirrored at the person.
+    eye = np.append(2.0 * s.points.mean(0) - camera.position, 1.0)
+    colour = shaded(screen, ids, covered(ids), s.faces, s.uv, s.owner, s.areas, s.texels, s.pyramid, TO_LINEAR,
+                    s.light, s.normals, s.points, s.look, s.lights.keys, s.lights.key_radiance, eye)  # fmt: skip
+    return encoded(colour[::2, ::2]).astype(np.float32)

@@ -5,7 +5,7 @@ Frame: display (y up, ground y = 0, metres, the person facing +z). Units: metres
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -60,3 +60,11 @@ class Figure:
     parts: tuple[Part, ...]
     body: Body
     facts: dict[str, Any]
+
+
+def compact(part: Part) -> Part:
+    """Without the vertices that no face uses."""
+    used = np.zeros(len(part.vertices), bool)
+    used[part.faces] = True
+    place = np.cumsum(used) - 1
+    return replace(part, vertices=part.vertices[used], faces=place[part.faces].astype(np.int32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,9 @@ def figure(seed: int, pack: Path | None) -> Figure:
             image_size=(1, 1), pitch=0.0, texts={"source": "training.people", "source_version": "1"},
             arrays={"local_changes": who.local, "expression": who.expression},
         )  # fmt: skip
-    return Figure(seed, parts, record, facts)
+    # The parts stand in this frame; a fitted body's own (on its soles, heading turned to the front) would be beside it.
+    stands = replace(record, arrays={**record.arrays, "world_from_camera": np.diag([*FLIP, 1.0])})
+    return Figure(seed, parts, stands, facts)
 
 
 def on_ground(dressed: Dressed, airborne: bool, rng: np.random.Generator) -> tuple[tuple[Part, ...], float]:

@@ -1,7 +1,8 @@
 """The outermost surface of a dressed person, closed: what Chamfer distances and occupancy are measured against.
 
 Depth maps of all parts (hair cut at its alpha) from many sides are fused into a signed distance field and its zero
-level is taken (`pipelines.geometry.volumes`). Sheets get the thickness of a voxel; what no side sees is inside.
+level is taken (`pipelines.geometry.volumes`). Sheets get the thickness of a voxel; what no side sees is inside. Every
+piece that is more than a speck is kept: under a skirt the feet are pieces of their own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipelines.evaluate.subject import Surface
 from pipelines.geometry.cameras import Camera, intrinsics, look_at
-from pipelines.geometry.surface import surface_of
+from pipelines.geometry.surface import extract, pieces, smooth
 from pipelines.geometry.volumes import DepthView, bounds_of, fuse
 from training.people.raster import fill, pinhole
 from training.people.scene import Scene
@@ -21,14 +22,15 @@ RINGS = ((-55.0, 6), (-18.0, 8), (12.0, 10), (42.0, 8), (72.0, 4))  # elevation 
 VOXEL = 0.010
 PIXELS = 128  # depth maps have twice as many samples each way
 DISTANCE, MARGIN = 4.0, 0.05
+SPECK = 0.02**3  # m^3
 
 
-def outer_surface(scene: Scene, *, voxel: float = VOXEL, faces: int = 60_000) -> Surface:
-    """The closed surface of a scene, display frame. voxel in metres; faces: about how many are kept."""
+def outer_surface(scene: Scene, *, voxel: float = VOXEL) -> Surface:
+    """The closed surface of a scene, display frame. voxel in metres."""
     views = depth_views(scene)
     low, high = bounds_of(views, MARGIN)
-    vertices, triangles = surface_of(fuse(views, low, high, voxel), faces=faces, smoothing=3)
-    return Surface(vertices.astype(np.float32), triangles.astype(np.int32))
+    vertices, triangles = pieces(*extract(fuse(views, low, high, voxel)), SPECK)
+    return Surface(smooth(vertices, triangles, 3).astype(np.float32), triangles.astype(np.int32))
 
 
 def depth_views(scene: Scene) -> list[DepthView]:

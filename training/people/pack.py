@@ -64,11 +64,27 @@ def asset(pack: str, folder: str, name: str = "") -> Asset:
     hides[[v for v in mesh.place[removed[removed < 13380]] if v < mesh.body]] = True
     own = tuple((int(mesh.place[i]), int(mesh.place[j]), length) for i, j, length in scales)
     template = fitted(mesh.template, reference, shares, offset, own)
+    hides &= ~bare_above(template, np.unique(faces))
     gap, near = cKDTree(shell().points).query(template)
     pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
     piece = connected_components(coo_matrix((np.ones(len(pairs)), pairs.T), (len(template),) * 2), directed=False)[1]
     return Asset(reference, shares, offset, own, faces, uv, uv_faces, piece.astype(np.int64), weights, hides, template,
                  near, gap)  # fmt: skip
+
+
+def bare_above(template: Array, used: Ints) -> NDArray[np.bool_]:
+    """(B,) vertices of head and neck that no cloth reaches up to. Hidden all the same (as some of the pack's garments
+    have it), they would leave holes in the throat over a collar."""
+    mesh = whole_mesh()
+    rig, cloth = mesh.rig, template[used]
+    bare = np.isin(rig.part, [rig.part_names.index(n) for n in ("neck", "head", "face", "scalp")])
+    points = mesh.template[: mesh.body][bare]
+    cloth = cloth[cloth[:, 1] > points[:, 1].min() - 0.04]
+    if len(cloth):
+        around = cKDTree(cloth).query_ball_point(points, 0.04)
+        heights = points[:, 1]
+        bare[bare] = [not len(n) or cloth[n, 1].max() < y for n, y in zip(around, heights, strict=True)]
+    return bare
 
 
 @lru_cache(maxsize=128)
@@ -91,6 +107,8 @@ def pieces(
     distance, _ = cKDTree(a.template[used]).query(s.points)
     rim_distance = cKDTree(a.template[rim]).query(s.points)[0] if len(rim) else np.full(len(s.points), 1.0)
     over = np.where((distance < 0.04) & (rim_distance > 0.035), 0.05, -0.05)
+    # A collar of two layers has no border along its top edge, which would keep the cover off the throat.
+    over[s.near_body[bare_above(a.template, used) & (s.near_body >= 0)]] = -0.05
     return faces, uv_faces, hides, over
 
 

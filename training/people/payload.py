@@ -88,7 +88,7 @@ def stream(
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context) as pool:
         waiting: deque[Future[Payload]] = deque()
-        with _one_thread():  # the processes start at the first submissions and inherit it
+        with one_thread():  # the processes start at the first submissions and inherit it
             for seed in islice(rest, max(ahead, processes)):
                 waiting.append(pool.submit(payload, seed, views, size, photo_side))
         while waiting:
@@ -99,7 +99,7 @@ def stream(
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Processes started inside use one thread each: as many processes as cores is all the parallelism there is."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}

@@ -14,8 +14,9 @@ from training.people.helpers_mesh import FLIP, whole_mesh
 from training.people.penetration import Limbs, open_arms
 from training.people.reserved import allowed, reserved_for_test
 from training.people.skeleton import rig_rotations
-from training.people.stances import STANCES, Stance, take
+from training.people.stances import STANCES, Stance
 from training.people.streams import choose, stream
+from training.people.take_stance import take
 
 Array = NDArray[np.float64]
 

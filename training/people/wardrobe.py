@@ -8,18 +8,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.people import catalogue, hulls
+from training.people import catalogue
 from training.people import pack as packs
+from training.people.bags import bag
 from training.people.bodies import Person
 from training.people.colours import cloth_colour, hair_colour, recipe
 from training.people.cut import border_edges
 from training.people.faces import face_parts, skin_parts
-from training.people.figure import Material, Part
+from training.people.figure import Material, Part, compact
 from training.people.garments import Cut, cover, hemmed, sew
+from training.people.hairdressing import haired
+from training.people.hats import hat
 from training.people.helpers_mesh import Posed, apply_rows, whole_mesh
 from training.people.penetration import vertex_normals
 from training.people.reserved import allowed
+from training.people.scarves import scarf
 from training.people.shell import ShellOnBody, on_body, shell
+from training.people.shoes import shoes
 from training.people.streams import choose, stream
 
 Array = NDArray[np.float64]
@@ -240,14 +245,6 @@ def made(
     ) < 1500 else part, hides
 
 
-def compact(part: Part) -> Part:
-    """Without the vertices that no face uses."""
-    used = np.zeros(len(part.vertices), bool)
-    used[part.faces] = True
-    place = np.cumsum(used) - 1
-    return replace(part, vertices=part.vertices[used], faces=place[part.faces].astype(np.int32))
-
-
 def shod(
     rng: np.random.Generator, body: Posed, on: ShellOnBody, pack: Path | None, split: str, layers: list[Layer]
 ) -> tuple[list[Part], Array, NDArray[np.bool_], str]:
@@ -270,7 +267,7 @@ def shod(
         part, hides = made(layer, on, body, rng, None, 0.0, pack)
         return [part], nothing[0], hides, name
     tint = cloth_colour(rng)
-    made_part, over = hulls.shoes(
+    made_part, over = shoes(
         body, on, rng, Material("leather", None, {"name": "plain", "weave": "leather"}, tint, 0.6, None, 0.2)
     )
     return [made_part], over, nothing[1], "plain shoes"
@@ -290,7 +287,7 @@ def extras(
         kind = choose(
             rng, allowed("garment", {"beanie": 1.3, "baseball_cap": 1.3, "brim_hat": 0.9, "bucket_hat": 0.6}, split)
         )
-        found, brim = hulls.hat(
+        found, brim = hat(
             kind,
             body,
             rng,
@@ -300,7 +297,7 @@ def extras(
         names.append(kind)
     hooded = any(layer.name in ("hoodie", "poncho") for layer in worn)
     if draws[1] < 0.07 and not hooded:
-        parts += hulls.scarf(body, on, rng, cloth)
+        parts += scarf(body, on, rng, cloth)
         names.append("scarf")
     gap = 0.012 + 0.012 * layers
     if draws[2] < 0.12:
@@ -312,89 +309,6 @@ def extras(
             cloth_colour(rng),
             1.0,
         )
-        parts += hulls.bag(kind, body, on, rng, gap, leather)
+        parts += bag(kind, body, on, rng, gap, leather)
         names.append("backpack" if kind == "backpack" else "shoulder bag")
     return parts, names, brim
-
-
-def haired(
-    rng: np.random.Generator,
-    who: Person,
-    body: Posed,
-    on: ShellOnBody,
-    pack: Path | None,
-    split: str,
-    tint: tuple[float, float, float],
-    brim: float | None,
-    family: str,
-) -> tuple[list[Part], str]:
-    """Hair and beard."""
-    parts: list[Part] = []
-    female = who.sex == "female"
-    draws = rng.random(4)
-    name = "bald"
-    if not female and who.age > 30 and draws[0] < 0.1:
-        pass
-    elif pack is not None and draws[1] < 0.68:
-        wanted = {
-            n: w * (1.0 if side in ("b", "f" if female else "m") else 0.06)
-            for n, (side, w) in catalogue.PACK_HAIR.items()
-        }
-        name = choose(rng, allowed("hair", wanted, split))
-        a = packs.asset(str(pack), f"hair/{name}")
-        points, rows = packs.on_person(a, body)
-        faces, uv_faces = a.faces, a.uv_faces
-        if brim is not None:
-            keep = points[faces][..., 1].max(1) < brim
-            faces, uv_faces = faces[keep], uv_faces[keep]
-        texture = None if name in catalogue.NO_HAIR_TEXTURE else f"hair/{name}_diffuse"
-        material = Material(
-            "hair",
-            texture,
-            {} if texture else {"name": "plain", "weave": "melange"},
-            tint,
-            1.0,
-            0.45 if texture and name != "braid01" else None,
-        )
-        parts.append(
-            compact(Part("hair", apply_rows(rows, points), faces, a.uv, uv_faces.astype(np.int32), material, True))
-        )
-    else:
-        wanted = (
-            {"cap": 1.4, "crop": 1.4, "afro": 0.5, "mohawk": 0.2}
-            if not female
-            else {
-                "bob": 1.2,
-                "long": 1.5,
-                "bun": 0.8,
-                "top_knot": 0.5,
-                "ponytail": 0.9,
-                "pigtails": 0.8 if who.age < 20 else 0.2,
-                "cap": 0.3,
-                "afro": 0.3,
-            }
-        )
-        name = choose(rng, allowed("hair", wanted, split))
-        if brim is not None and name in ("afro", "mohawk", "top_knot"):
-            name = "crop"
-        found = hulls.hair(name, body, on, rng, tint)
-        if brim is not None:
-            found = [below_brim(p, body, brim) for p in found]
-        parts += [p for p in found if len(p.faces)]
-    if not female and who.age > 20 and draws[2] < 0.34:
-        kind = choose(rng, {"full": 0.9, "short": 1.4, "moustache": 0.5})
-        parts.append(
-            hulls.beard(kind, body, np.random.default_rng(int(rng.integers(1 << 30))), tuple(0.85 * t for t in tint))
-        )  # type: ignore[arg-type]
-        name = f"{name}, {kind} beard" if kind != "moustache" else f"{name}, moustache"
-    return parts, name
-
-
-def below_brim(part: Part, body: Posed, brim: float) -> Part:
-    """Hair hulls without what lies under the hat: judged in the head's own frame."""
-    from training.people.skeleton import bone
-
-    head = body.transforms[bone("head")]
-    rest_y = ((part.vertices - head[:, 3]) @ head[:, :3])[:, 1]
-    keep = rest_y[part.faces].max(1) < brim
-    return compact(replace(part, faces=part.faces[keep], uv_faces=part.uv_faces[keep]))
