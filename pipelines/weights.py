@@ -43,6 +43,16 @@ KNOWN: dict[str, WeightFile] = {
             "It is part of the repository; get a complete copy of it.", replaceable=False,
         ),
         WeightFile(
+            "lift", "Landmark lift of the body fit", "body/lift.npz", (".npz",),
+            "Apache-2.0 (trained by us on CC0 people)", "training/body_lift.py",
+            "It is part of the repository; get a complete copy of it.", replaceable=False,
+        ),
+        WeightFile(
+            "hgm.layers", "HGM's compact layer network", "weights/hgm_layers.safetensors", (".safetensors",),
+            "Apache-2.0 (trained by us on CC0 people)", "training/hgm/train_layers.py",
+            "No trained file is part of this version; train one with python -m training.hgm.train_layers.",
+        ),
+        WeightFile(
             "smplx", "SMPL-X body model (optional)", "", (".npz",), "SMPL-X licence (non-commercial; register)",
             "smpl-x.is.tue.mpg.de",
             "Register at smpl-x.is.tue.mpg.de and download SMPLX_NEUTRAL.npz; no system of this version needs it.",
@@ -125,17 +135,42 @@ def check_file(path: Path, role: str) -> str:
         return f"'{path.name}' holds the landmark networks."
     if path.suffix not in known.suffixes:
         raise UserError(f"'{path.name}' came for '{role}'; it needs a {' or '.join(known.suffixes)} file.")
+    if path.suffix == ".safetensors":
+        return _check_safetensors(path, role)
     import zipfile
 
     if not zipfile.is_zipfile(path):
         raise UserError(f"'{path.name}' came for '{role}', but it is not a readable NPZ file; get a complete copy.")
     names = {Path(n).stem for n in zipfile.ZipFile(path).namelist()}
-    wanted = {"body": {"template", "faces"}, "smplx": {"v_template", "shapedirs", "posedirs", "J_regressor", "f"}}[role]
+    wanted = {
+        "body": {"template", "faces"},
+        "lift": {"mean", "scale", "first"},
+        "smplx": {"v_template", "shapedirs", "posedirs", "J_regressor", "f"},
+    }[role]
     if role == "body":
         wanted = names & wanted or wanted
     if wanted - names:
         raise UserError(
             f"'{path.name}' came for '{role}' and lacks {', '.join(sorted(wanted - names))}; get the official file."
+        )
+    return f"'{path.name}' fits '{role}' ({len(names)} arrays)."
+
+
+def _check_safetensors(path: Path, role: str) -> str:
+    """`check_file` for a network of ours: the names of its tensors say whose it is."""
+    from safetensors import SafetensorError, safe_open
+
+    wanted = {"hgm.layers": {"unet.conv_in.weight", "conv.weight"}}[role]
+    try:
+        with safe_open(path, "numpy") as file:
+            names = set(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"'{path.name}' came for '{role}', but it cannot be read ({error}); get a complete copy."
+        ) from error
+    if wanted - names:
+        raise UserError(
+            f"'{path.name}' came for '{role}' and lacks {', '.join(sorted(wanted - names))}; give that network."
         )
     return f"'{path.name}' fits '{role}' ({len(names)} arrays)."
 

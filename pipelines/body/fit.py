@@ -1,9 +1,9 @@
-"""The fit: a parametric body under 2D landmarks, depth order, gravity, joint limits and the silhouette.
+"""The fit: a parametric body under 2D landmarks, lifted joints, gravity, joint limits and the silhouette.
 
 Levenberg-Marquardt on about ninety numbers with exact derivatives (`fit_kinematics`). Order of work:
-1. start from the directions of the 3D landmarks, their lean removed (`fit_start`);
+1. start from the directions between the lifted joints (`fit_lift`, `fit_start`);
 2. pose and place; 3. pose, lengths and shape, from a grown-up's and from a child's proportions, the cheaper kept;
-4. every limb is tried mirrored in depth, the cheaper kept; 5. everything, with the silhouette as an upper bound.
+4. everything, with the silhouette as an upper bound.
 Every iteration is recorded.
 """
 
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from pipelines.body.fit_evidence import Evidence
 from pipelines.body.fit_hands import palm_term, reference_joints, reference_palm
 from pipelines.body.fit_joints import Joints, joint_table
+from pipelines.body.fit_lift import POINTS, lifted_points, lifted_size
 from pipelines.body.fit_points import FitBody, Linearised
-from pipelines.body.fit_start import LIMBS, mirrored_limb, start_state
+from pipelines.body.fit_start import start_state
 from pipelines.body.fit_terms import (
     Rows,
     Scene,
@@ -28,7 +29,6 @@ from pipelines.body.fit_terms import (
     angle_prior,
     ankles_level_in_depth,
     camera_pitch,
-    depth_order,
     hand_at_head,
     hands_outside,
     inside_mask,
@@ -50,11 +50,16 @@ CHILD_SIGMA = np.array([0.15, 0.15, 0.15, 0.15, 0.2, 0.2])
 # upper_leg lower_leg trunk upper_arm lower_arm shoulder_width hip_width neck head
 LENGTH_SIGMA = np.array([0.06, 0.06, 0.06, 0.06, 0.06, 0.07, 0.05, 0.08, 0.04])
 
+# A landmark moved by hand is meant, however far away: it is never given up as an outlier.
+MEANT = 100.0
+# Weight of the rules about people who stand, read from 2D landmarks, beside the lift; in full where the user decides.
+BESIDE_LIFT = 0.25
+
 # The last iterations follow the 2D landmarks more closely: shape and depth are settled, what is left is the picture.
 SHARP = 0.6
 
 TERM_NAMES = (
-    "landmarks", "depth order", "pose prior", "joint limits", "shape prior", "camera pitch", "upright",
+    "landmarks", "lift", "size", "pose prior", "joint limits", "shape prior", "camera pitch", "upright",
     "straight knees", "ankles", "soles on ground", "hands outside", "hand at head", "palms", "inside mask",
 )  # fmt: skip
 
@@ -82,7 +87,6 @@ class Fit:
     costs: dict[str, float]
     history: list[tuple[dict[str, float], State]] = field(default_factory=list)
     child: bool = False
-    mirrored: tuple[str, ...] = ()
 
 
 Progress = Callable[[float, str], None]
@@ -109,16 +113,21 @@ class Fitter:
         mean, sigma = (CHILD, CHILD_SIGMA) if child else (ADULT, SHAPE_SIGMA)
         knee_targets = joints.straight + np.radians(3.0)
         row = self.body.row
+        if s.upright is None:
+            # The lift knows most of what these terms would say, and when it is not so.
+            upright_weight, legs = BESIDE_LIFT * upright_weight, BESIDE_LIFT * legs
+        focal = float(np.sqrt(e.K[0, 0] * e.K[1, 1]))
         hands = np.array([row[f"{side}_{n}"] for side in ("left", "right") for n in ("wrist", "index", "little")])
         found = [
-            reprojection(e.px, e.weights, e.K, e.sigma * sharp, 4.0 / sharp),
-            depth_order(e.depth_pairs, e.depth_differences, e.depth_weights),
+            reprojection(e.px, e.weights, e.K, e.sigma * sharp, np.where(e.edited, MEANT, 4.0) / sharp),
             angle_prior(joints.axes, joints.mean, joints.sigma, joints.low, joints.high),
             shape_prior(mean, sigma, LENGTH_SIGMA),
-            camera_pitch(s.pitch_sigma),
+            camera_pitch(min(max(1.5 * e.lift.pitch_sigma, 0.03), s.pitch_sigma), e.lift.pitch),
             soles_on_ground(e.stance.contact),
             hands_outside(hands),
             hand_at_head(e.px, e.weights),
+            lifted_points(e.lift, np.array([row[name] for name in POINTS]), focal),
+            lifted_size(e.lift, focal),
         ]
         if e.palms:
             found.append(palm_term(e.palms, self.reference_palms))
@@ -209,15 +218,12 @@ class Fitter:
             # A child's proportions must explain clearly more than a grown-up's: grown-ups are the rule.
             child = found[True][2].cost + 6.0 < found[False][2].cost if wanted is None else wanted
             state, near, _ = found[child]
-        mirrored: tuple[str, ...] = ()
-        if start is None:
-            state, near, mirrored = self.mirror_trials(state, near, child)
         state, near, at, rows = self.with_shape_freed(state, near, child, True, n, 2, "silhouette")
         joints = joint_table(self.body.fold, near.bones)
         state, at, rows = self.minimise(
             state, near, self.terms(joints, child, True, SHARP), self.columns(False, True), n, "last touches"
         )
-        return Fit(state, near, at, dict(rows.costs), self.history, child, mirrored)
+        return Fit(state, near, at, dict(rows.costs), self.history, child)
 
     def from_proportions(self, child: bool, n: int) -> tuple[State, Linearised, Rows]:
         """Stages 1 to 3 from a grown-up's or a child's shape."""
@@ -230,22 +236,6 @@ class Fitter:
         state, _, _ = self.minimise(state, near, terms, self.columns(False, False), n, name)
         state, near, _, rows = self.with_shape_freed(state, near, child, False, n, 2, name)
         return state, near, rows
-
-    def mirror_trials(self, state: State, near: Linearised, child: bool) -> tuple[State, Linearised, tuple[str, ...]]:
-        """Each limb mirrored in depth; kept where a few iterations from there end clearly cheaper."""
-        terms = self.terms(joint_table(self.body.fold, near.bones), child, False)
-        free = self.columns(False, False)
-        history, kept = self.history, []
-        self.history = []
-        state, _, best = self.minimise(state, near, terms, free, 4, "depth of the limbs")
-        for limb in LIMBS:
-            trial = mirrored_limb(self.body, near, state, limb)
-            trial, _, rows = self.minimise(trial, near, terms, free, 6, "depth of the limbs")
-            if rows.cost < best.cost - 2.0:
-                state, best = trial, rows
-                kept.append(limb)
-        self.history = [*history, (dict(best.costs), state)]
-        return state, near, tuple(kept)
 
 
 def fit_body(body: FitBody, evidence: Evidence, settings: Settings | None = None,

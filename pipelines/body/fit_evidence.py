@@ -1,4 +1,4 @@
-"""What a photo says about a body, in the numbers a fit needs: pixels, depth order, stance, silhouette."""
+"""What a photo says about a body, in the numbers a fit needs: pixels, lifted joints, stance, silhouette."""
 
 from __future__ import annotations
 
@@ -9,31 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.body.fit_hands import observed_palms
+from pipelines.body.fit_lift import Lift, lifted
 from pipelines.body.fit_points import LANDMARK_NAMES
 from pipelines.body.fit_stance import Stance, read_stance
-from pipelines.body.fit_start import lean_of, without_lean
+from pipelines.body.fit_start import lean_of
 from pipelines.records import Keypoints
 
 Array = NDArray[np.float64]
-ROW = {name: i for i, name in enumerate(LANDMARK_NAMES)}
-
-# BlazePose's 3D landmarks lean towards the camera: by 7 to 19 degrees for photos of people who stand, by 4 to 5 degrees
-# on average for renderings of known sitting, walking and standing bodies.
-USUAL_LEAN = np.radians(5.0)
-
-_LIMB_PAIRS = tuple(
-    (f"{side}_{a}", f"{side}_{b}")
-    for side in ("left", "right")
-    for a, b in (
-        ("shoulder", "elbow"), ("elbow", "wrist"), ("wrist", "index"), ("hip", "knee"), ("knee", "ankle"),
-        ("heel", "toe"), ("hip", "wrist"), ("shoulder", "wrist"),
-    )
-)  # fmt: skip
-_ACROSS_PAIRS = (
-    ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"), ("left_ear", "right_ear"),
-    ("left_ear", "nose"), ("right_ear", "nose"), ("left_knee", "right_knee"), ("left_ankle", "right_ankle"),
-    ("left_shoulder", "left_hip"), ("right_shoulder", "right_hip"),
-)  # fmt: skip
 
 # Spread of a landmark, percent of the person's height.
 _SIGMA = {"eye": 0.5, "nose": 0.5, "mouth": 0.6, "ear": 0.8, "shoulder": 0.8, "hip": 1.5, "elbow": 0.7, "wrist": 0.7,
@@ -42,10 +24,10 @@ _SIGMA = {"eye": 0.5, "nose": 0.5, "mouth": 0.6, "ear": 0.8, "shoulder": 0.8, "h
 
 @dataclass(frozen=True)
 class Evidence:
-    """px (33, 2), weights (33,) 0..1, sigma (33,) px, world (33, 3) metres without the usual lean, K (3, 3),
-    height_px, depth_pairs (n, 2), depth_differences (n,), depth_weights (n,), stance, lean (radians, of the raw 3D
-    landmarks), outside: (h, w) px outside the silhouette on a grid of outside_scale cells per px, palms: side ->
-    (3, 3) palm frame where a hand was read."""
+    """px (33, 2), weights (33,) 0..1, sigma (33,) px, world (33, 3) metres, lifted, K (3, 3), height_px, stance,
+    lean (radians, of the raw 3D landmarks), outside: (h, w) px outside the silhouette on a grid of outside_scale cells
+    per px, palms: side -> (3, 3) palm frame where a hand was read, lift,
+    edited (33,): moved by hand."""
 
     px: Array
     weights: Array
@@ -54,14 +36,13 @@ class Evidence:
     K: Array
     image_size: tuple[int, int]
     height_px: float
-    depth_pairs: NDArray[np.int64]
-    depth_differences: Array
-    depth_weights: Array
     stance: Stance
     lean: float
     outside: Array
     outside_scale: float
     palms: dict[str, Array]
+    lift: Lift
+    edited: NDArray[np.bool_]
 
 
 def person_height(alpha: NDArray, body: Array) -> float:
@@ -80,30 +61,17 @@ def read_evidence(keypoints: Keypoints, alpha: NDArray, K: Array, upright: float
     edited = keypoints.edited
     height_px = person_height(alpha, body)
     stance = read_stance(body, height_px)
+    lift = lifted(body, world, K, edited)
     sure = np.where(edited, 1.0, np.clip(body[:, 2], 0, 1) ** 2 * np.clip(body[:, 3], 0, 1))
     weights = np.where(edited, 4.0, np.maximum(sure, 0.02))
     names = [n.split("_")[1] if "_" in n else n for n in LANDMARK_NAMES]
     sigma = np.array([_SIGMA[n] for n in names]) * 0.01 * height_px
     lean = lean_of(world, stance.support if upright is None else np.ones(2))
-    # On one foot (a kick, a run) a lean of the landmarks may be true.
-    stands = stance.upright * (0.4 + 0.6 * stance.both_feet) if upright is None else upright
-    world = without_lean(world, stands * lean + (1 - stands) * USUAL_LEAN)
-    pairs = np.array([[ROW[a], ROW[b]] for a, b in (*_LIMB_PAIRS, *_ACROSS_PAIRS)])
-    differences = world[pairs[:, 1], 2] - world[pairs[:, 0], 2]
-    depth_weights = np.minimum(sure[pairs[:, 0]], sure[pairs[:, 1]])
-    # On straight, vertical legs the network's depth is lean and bent knees, the same on both; what differs between
-    # left and right is the stride, and stays.
-    both = float(stance.legs.min())
-    for a, b in (("hip", "knee"), ("knee", "ankle")):
-        at = [int(np.flatnonzero((pairs == (ROW[f"{side}_{a}"], ROW[f"{side}_{b}"])).all(1))[0])
-              for side in ("left", "right")]  # fmt: skip
-        common = differences[at].mean()
-        alone = stance.legs - both
-        differences[at] -= 0.85 * (both * common + alone * differences[at])
     outside, scale = outside_distance(alpha)
-    return Evidence(body[:, :2].copy(), weights, sigma, world, np.asarray(K, np.float64),
-                    (alpha.shape[1], alpha.shape[0]), height_px, pairs, differences, depth_weights, stance, lean,
-                    outside, scale, observed_palms(keypoints))  # fmt: skip
+    return Evidence(body[:, :2].copy(), weights, sigma, lift.world(world), np.asarray(K, np.float64),
+                    (alpha.shape[1], alpha.shape[0]), height_px, stance, lean,
+                    outside, scale, observed_palms(keypoints), lift,
+                    edited)  # fmt: skip
 
 
 def outside_distance(alpha: NDArray, longest: int = 384) -> tuple[Array, float]:

@@ -36,11 +36,6 @@ def lean_of(world: Array, support: Array) -> float:
     return float(np.arctan2(-up[2], -up[1]))
 
 
-def without_lean(world: Array, lean: float) -> Array:
-    """3D landmarks turned back about the picture's horizontal by `lean` radians."""
-    return world @ matrix_from_rotation_vector(np.array([-lean, 0.0, 0.0])).T
-
-
 def torso_frame(world: Array) -> Array:
     """(3, 3) orientation of the trunk: columns = its left, down and back in camera axes."""
     across = unit(world[11] - world[12]) + unit(world[23] - world[24])
@@ -124,28 +119,3 @@ def start_state(body: FitBody, near: Linearised, world: Array, px: Array, weight
     root, theta = start_rotations(body, near, world)
     t = placed(body, near, root, theta, px, weights, K)
     return State(root, theta, t, near.phenotypes.copy(), near.lengths.copy(), 0.0)
-
-
-def mirrored_limb(body: FitBody, near: Linearised, state: State, limb: str) -> State:
-    """The state with one limb's bones mirrored in depth, so that it looks the same from the camera."""
-    fold = body.fold
-    posed = pose(fold, near.bones, state.root, state.theta, state.translation)
-    upper, lower, end, _ = LIMBS[limb]
-    ids = [fold[n] for n in (upper, lower, end)]
-    view = unit(posed.w[ids[0]])
-    joints = posed.w[ids]
-    flip = np.eye(3) - 2 * np.outer(view, view)
-    u, f = unit((joints[1] - joints[0]) @ flip), unit((joints[2] - joints[1]) @ flip)
-    G_parent = posed.G[fold.parents[ids[0]]]
-    u_rest = unit(near.bones.offsets[ids[1]])
-    # Keep the hinge a hinge: the mirrored plane of the limb gives the twist of its upper half.
-    G_old = posed.G[ids[0]]
-    hinge = G_old.T @ np.cross(joints[1] - joints[0], joints[2] - joints[1])
-    bend = np.cross(u, f)
-    if np.linalg.norm(bend) > 0.2:
-        G_upper = two_vector_frame(u, bend) @ two_vector_frame(u_rest, hinge).T
-    else:
-        G_upper = shortest_turn(G_old @ u_rest, u) @ G_old
-    theta = state.theta.copy()
-    theta[ids[0]] = rotation_vector_from_matrix(G_parent.T @ G_upper)
-    return State(state.root, theta, state.translation, state.phenotypes, state.lengths, state.pitch)

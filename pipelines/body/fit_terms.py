@@ -56,8 +56,10 @@ class Rows:
     jacobians: list[Array] = field(default_factory=list)
     costs: dict[str, float] = field(default_factory=dict)
 
-    def add(self, name: str, residual: Array, jacobian: Array, robust: float | None = None, group: int = 1) -> None:
-        """residual (n,) in standard deviations, jacobian (n, P). robust: c; group: rows that share one weight."""
+    def add(self, name: str, residual: Array, jacobian: Array, robust: float | Array | None = None,
+            group: int = 1) -> None:  # fmt: skip
+        """residual (n,) in standard deviations, jacobian (n, P). robust: c, for
+        all or for every group; group: rows that share one weight."""
         square = residual.reshape(-1, group) ** 2
         energy = square.sum(1)
         if robust is None:
@@ -139,38 +141,16 @@ def projected(at: Array, d: Array, K: Array) -> tuple[Array, Array]:
 Term = Callable[[Scene, Rows], None]
 
 
-def reprojection(landmarks: Array, weights: Array, K: Array, sigma: Array, robust: float = 4.0) -> Term:
-    """Landmarks (L, 2) px on the first L points; weights (L,) 0..1; sigma (L,) px."""
+def reprojection(landmarks: Array, weights: Array, K: Array, sigma: Array, robust: float | Array = 4.0) -> Term:
+    """Landmarks (L, 2) px on the first L points; weights (L,) 0..1; sigma (L,) px; robust: c,
+    for all or (L,)."""
     use = np.flatnonzero(weights > 0.01)
+    robust = np.broadcast_to(robust, weights.shape)[use]
 
     def term(s: Scene, rows: Rows) -> None:
         px, d = projected(s.at[use], s.d[use], K)
         w = (np.sqrt(weights[use]) / sigma[use])[:, None]
         rows.add("landmarks", ((px - landmarks[use]) * w).ravel(), (d * w[..., None]).reshape(-1, s.columns), robust, 2)
-
-    return term
-
-
-def depth_order(pairs: NDArray, differences: Array, weights: Array, sigma: float = 0.04, dead: float = 0.05,
-                slack: float = 0.35, pull: float = 0.10) -> Term:  # fmt: skip
-    """Which of two points is nearer. pairs (n, 2) rows of points; differences (n,) metres of depth (second - first)
-    as the landmarks say, on a body of 1.7 m. Nearly free within dead + slack |difference|: there only a weak pull of
-    spread `pull` is left, which decides where nothing else does."""
-
-    def term(s: Scene, rows: Rows) -> None:
-        i, j = pairs[:, 0], pairs[:, 1]
-        wanted = differences * s.scale
-        miss = s.at[j, 2] - s.at[i, 2] - wanted
-        free = (dead + slack * np.abs(differences)) * s.scale
-        over = np.sign(miss) * np.maximum(np.abs(miss) - free, 0.0)
-        w = np.sqrt(weights) / (sigma * s.scale)
-        slope = s.d[j, 2] - s.d[i, 2]
-        on = (over != 0) & (weights > 0)
-        if on.any():
-            rows.add("depth order", over[on] * w[on], slope[on] * w[on, None], 3.0)
-        if pull > 0:
-            w = np.sqrt(weights) / (pull * s.scale)
-            rows.add("depth order", miss * w, slope * w[:, None], 2.0)
 
     return term
 
