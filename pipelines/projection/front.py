@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipelines.projection.body_mesh import part_labels
 from pipelines.projection.outline import nearest
 from pipelines.projection.quadtree import LARGEST, LEVELS, blocks, cells, missed
-from pipelines.projection.sampling import Grid, rim_opacity, surface_axes
+from pipelines.projection.sampling import STRETCH, Grid, rim_opacity, surface_axes
 
 Floats = NDArray[np.float32]
 # Standard deviation of a splat in sides of its cell, from the smallest cells on. What a rasteriser adds to each helps
@@ -112,7 +112,10 @@ def even_surface(grid: Grid, usual: float) -> list[NDArray[np.bool_]]:
         flat &= grid.inside >= 2**level - 0.5
         own = blocks(sheet, 2**level)
         one = (own == own[:, :, :1]).all(2) & (own[:, :, 0] != 255)
-        result.append(one & blocks(flat, 2**level).all(2))
+        # The mean of two surfaces floats between them.
+        span = blocks(depth, 2**level)
+        whole = span.max(2) - span.min(2) < STRETCH * 2**level * blocks(grid.step, 2**level).mean(2)
+        result.append(one & whole & blocks(flat, 2**level).all(2))
     return result
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from pipelines.geometry.cameras import Camera
 from pipelines.projection.body_mesh import cloth_groups
@@ -29,6 +27,7 @@ from pipelines.projection.sampling import (
 )
 from pipelines.projection.sides import sides
 from pipelines.projection.splats import SplatsParams
+from pipelines.projection.support import settled
 from pipelines.records import GENERATED, GRAZING, ORIGIN_NAMES, SEEN, Body, Cutout, Layers, Splats
 from pipelines.step import Context, UserError
 
@@ -38,7 +37,7 @@ DRAWN_BLUR = 0.3  # px^2 that a rasteriser adds to every splat
 BACK_SCALE = 0.7  # fineness of the back's grid against the front's: it has less to show
 CELL = 1.6  # steps of the front's grid per cell of the closed surface: sides have less to show than the front
 SMOOTHING = 4  # rounds over the closed surface: it is smooth already, but its vertices are unevenly spread
-LOST = 1.25  # cells from the closed surface beyond which a layer's splat floats
+LOST = 1.25  # cells from the closed surface beyond which a layer floats, unless it is a sheet
 STRIPS = 0.9  # splats on the sides per grid pixel of side, measured on people in many poses
 OTHERS = 0.8  # of the count, the even grid for back and sides comes from; the front gets what they leave
 LEAST = 0.3  # of the count that the front gets however much the others take
@@ -54,14 +53,16 @@ def gaussians(layers: Layers, body_fit: Body, matte: Cutout, params: SplatsParam
     photo_pixel = grid.camera.width / matte.alpha.shape[1]
     inset = INSET * max(photo_pixel, 1.0)
     blur = SPREAD**2 + DRAWN_BLUR * photo_pixel**2
-    far = resample(layers.arrays, layers.camera, scale * BACK_SCALE)
-    sets = [back(far, blur * BACK_SCALE**2, inset * BACK_SCALE)]
+    sets = []
     if params.sides:
-        sets, tree = with_sides(sets, layers, grid, inset)
+        cell = CELL * float(np.median(grid.step[grid.mask]))
+        surface = closed_surface(layers, cell)
+        layers = Layers(settled(layers.arrays, layers.camera, surface[0], LOST * cell), layers.camera)
+        sets = [walls(grid, surface, cell, inset, cloth_groups(layers.arrays["part_names"]))]
+    far = resample(layers.arrays, layers.camera, scale * BACK_SCALE)
+    sets.insert(0, back(far, blur * BACK_SCALE**2, inset * BACK_SCALE))
     ctx.progress(0.5, "back and sides as splats", preview(grid))
     made = front(layers, matte, scale, max(params.count - sum(map(len, sets)), LEAST * params.count))
-    if params.sides:
-        made = made.select(tree(made.means))
     joined = join([made, *sets])
     joined = joined.select(inside_hull(joined.means, layers.camera, layers.arrays["mask"]))
     ctx.progress(0.8, "front as splats")
@@ -131,27 +132,23 @@ def move_in(grid: Grid, side: int, means: NDArray[np.float64], inset: float) -> 
     return np.where(shift[:, None] > 0, grid.camera.unproject(pixels, grid.depth[side][rows, columns]), means)
 
 
-def with_sides(
-    sets: list[Splats], layers: Layers, grid: Grid, inset: float
-) -> tuple[list[Splats], Callable[[NDArray], NDArray[np.bool_]]]:
-    """The layers' splats that lie on the closed surface and those of its parts that no layer covers; and the test
-    whether points (N, 3) lie on it."""
-    cell = CELL * float(np.median(grid.step[grid.mask]))
+def closed_surface(layers: Layers, cell: float) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Vertices (V, 3) and faces (F, 3) around the layers, cells of `cell` metres; UserError when there is nothing."""
     try:
-        vertices, faces = solid_surface(layers.arrays, layers.camera, cell, SMOOTHING)
+        return solid_surface(layers.arrays, layers.camera, cell, SMOOTHING)
     except ValueError as error:
         raise UserError(f"No sides could be made between front and back: {error} Check the cut-out.") from error
-    tree = cKDTree(vertices)
 
-    def held(points: NDArray) -> NDArray[np.bool_]:
-        # What the solid has lost was too thin for one: a pixel between two limbs, floating in the air.
-        return np.isfinite(tree.query(points, distance_upper_bound=LOST * cell)[0])
 
-    kept = [layer.select(held(layer.means)) for layer in sets]
-    made = sides(grid, vertices, faces, cell, inset, cloth_groups(layers.arrays["part_names"]))
+def walls(
+    grid: Grid, surface: tuple[NDArray[np.float64], NDArray[np.int32]], cell: float, inset: float,
+    groups: NDArray[np.uint8],
+) -> Splats:  # fmt: skip
+    """Splats on those parts of the closed surface that no layer covers; see `sides`."""
+    made = sides(grid, *surface, cell, inset, groups)
     seen = np.where(made.grazing, GRAZING, GENERATED).astype(np.uint8)
     origin = np.where(made.between, BODY, WALL).astype(np.uint8)
-    return [*kept, pack(made.means, made.quats, made.scales, made.colours, seen, origin)], held
+    return pack(made.means, made.quats, made.scales, made.colours, seen, origin)
 
 
 def pack(
