@@ -35,7 +35,10 @@ def add_commands(commands: Any) -> None:
     run.add_argument("--set", action="append", default=[], metavar="step.param=value", dest="settings")
     run.add_argument("--seed", type=int, default=None, metavar="N", help="0 or more; for steps that draw lots")
     run.add_argument("--until", metavar="STEP", help="stop after this step")
-    run.add_argument("--from", dest="base", metavar="RUN", help="go on from this run: its photo, parameters and edits")
+    run.add_argument(
+        "--from", dest="base", metavar="RUN|FOLDER|ZIP",
+        help="go on from this run: its photo, parameters and edits; or, with --system views, pictures made elsewhere",
+    )  # fmt: skip
     run.add_argument("--replace", action="append", default=[], metavar="step=FILE", help="put a file in a step's place")
     run.add_argument("--weights", action="append", default=[], metavar="ROLE=PATH")
     run.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
@@ -78,10 +81,12 @@ def add_commands(commands: Any) -> None:
 
 def _knob_help() -> str:
     lines = ["parameters for --set (default, range, meaning):"]
-    for step in find_system("projection").steps:
-        for knob in step.knobs:
-            wanted = "|".join(knob.choices) if knob.choices else knob.wanted()
-            lines.append(f"  {step.name}.{knob.name} = {knob.default}  [{wanted}]  {knob.help}")
+    for system in ("projection", "views"):
+        lines.append(f"{system}:")
+        for step in find_system(system).steps:
+            for knob in step.knobs:
+                wanted = "|".join(knob.choices) if knob.choices else knob.wanted()
+                lines.append(f"  {step.name}.{knob.name} = {knob.default}  [{wanted}]  {knob.help}")
     return "\n".join(lines).replace("%", "%%")
 
 
@@ -161,12 +166,13 @@ def _prepare(arguments: argparse.Namespace) -> tuple[Run, Any, Store]:
     from pipelines.records import Upload
     from pipelines.weights import parse_choices
 
+    archive = _archive(arguments)
     if arguments.photo is None and arguments.base is None:
         raise UserError("No photo came; give one (python app.py run PHOTO) or go on from a run (--from RUN).")
     if arguments.seed is not None:
         check_seed(arguments.seed)
     root = arguments.runs or default_root()
-    base = find_run(arguments.base, root) if arguments.base else None
+    base = find_run(arguments.base, root) if arguments.base and archive is None else None
     system = arguments.system or (base.system if base else "projection")
     recipe = find_system(system)
     settings = recipe.parse_settings(arguments.settings)
@@ -179,8 +185,8 @@ def _prepare(arguments: argparse.Namespace) -> tuple[Run, Any, Store]:
         "device": choose_device(arguments.device),
         "weights": parse_choices(arguments.weights, used),
     }
-    upload: Upload | None = read_upload(arguments.photo) if arguments.photo else None
-    if upload is not None:
+    upload: Upload | None = read_upload(arguments.photo) if arguments.photo else archive
+    if upload is not None and archive is None:
         _check_photo(upload, recipe, settings)
     store = Store(root)
     folder = store.root / "runs" / os.urandom(16).hex()
@@ -203,6 +209,30 @@ def _prepare(arguments: argparse.Namespace) -> tuple[Run, Any, Store]:
         run.photo_name, run.upload_sha256 = Path(upload.name).name, hash_bytes(upload.data)
         run.save()
     return run, upload, store
+
+
+def _archive(arguments: argparse.Namespace) -> Any:
+    """The upload of a system that starts from a folder or ZIP, if that is what --from names; None for a run or a photo.
+    UserError for a photo given to such a system, and for a folder or ZIP given to one that starts from a photo."""
+    root = arguments.runs or default_root()
+    given = Path(arguments.base) if arguments.base else None
+    is_run = given is not None and any((p / "run.json").is_file() for p in (given, root / "runs" / arguments.base))
+    system = arguments.system
+    pack = find_system(system).pack if system else None
+    if pack is not None and arguments.photo is not None:
+        raise UserError(f"'{system}' starts from pictures made elsewhere, not from a photo; give their folder or ZIP with "
+                        "--from.")  # fmt: skip
+    if pack is not None and given is None:
+        raise UserError(f"No pictures came; '{system}' needs --from with a folder or ZIP of them, or a run.")
+    if given is None or is_run:
+        return None
+    if pack is not None:
+        return pack(given)
+    if given.is_file() or (given.is_dir() and (system is not None or any(given.glob("*.png")))):
+        takes = [name for name in SYSTEMS if find_system(name).pack is not None]
+        raise UserError(f"--from came with '{given}', which is no run; pictures made elsewhere need --system "
+                        f"{' or '.join(takes)}.")  # fmt: skip
+    return None
 
 
 def _check_photo(upload: Any, recipe: Any, settings: dict[str, dict[str, Any]]) -> None:
@@ -343,7 +373,7 @@ def weights_command(arguments: argparse.Namespace) -> int:
     if arguments.action == "fetch":
         missing = [r for r in rows if not r["here"]]
         text = "\n".join(f"{r['role']}: cannot be fetched for you. {r['how_to_get']}" for r in missing)
-        text = f"Everything that 'projection' needs is shipped; nothing was fetched.\n{text}".strip()
+        text = f"Everything that 'projection' and 'views' need is shipped; nothing was fetched.\n{text}".strip()
         _say(arguments, {"fetched": [], "missing": missing}, text)
         return 0
     text = "\n".join(

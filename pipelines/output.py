@@ -41,13 +41,22 @@ def open_bundle(run: Run, store: Store | None) -> Bundle:
 
 def command_of(run: Run) -> str:
     """The command line that makes this run again."""
-    words = ["python", "app.py", "run", run.photo_name, "--system", run.system, "--seed", str(run.seed)]
+    source = ["--from", run.photo_name] if starts_from_archive(run) else [run.photo_name]
+    words = ["python", "app.py", "run", *source, "--system", run.system, "--seed", str(run.seed)]
     for step, values in sorted(run.settings.items()):
         for name, value in sorted(values.items()):
             words += ["--set", f"{step}.{name}={value}"]
     for step in sorted(run.replaced):
         words += ["--replace", f"{step}=steps/{step}"]
     return shlex.join([*words, "--out", "DIR"])
+
+
+def starts_from_archive(run: Run) -> bool:
+    """Whether the run was made from a folder of pictures; a run of a system that is not here counts as of a photo."""
+    try:
+        return run.recipe.pack is not None
+    except UserError:
+        return False
 
 
 def find_run(reference: str, store_root: Path) -> Run:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from pipelines.records import Upload
 from pipelines.step import Step, UserError
 
 
@@ -14,6 +17,7 @@ class Recipe:
 
     Each step's inputs are named after the steps that make them ('.' written as '_'); `photo` takes the upload.
     warm: {step: {knob: value}} of a small run that loads and compiles everything a full one needs; None for no such run.
+    pack: how a folder or ZIP becomes the upload of a system that starts from one; None: it starts from a photo.
     """
 
     name: str
@@ -22,6 +26,7 @@ class Recipe:
     preset: str
     steps: tuple[Step, ...]
     warm: dict[str, dict[str, Any]] | None = None
+    pack: Callable[[Path], Upload] | None = None
 
     def __post_init__(self) -> None:
         made: dict[str, Step] = {}

@@ -12,7 +12,7 @@ from functools import cache
 from pipelines.recipe import Recipe
 from pipelines.step import UserError
 
-SYSTEMS = {"projection": "pipelines.projection.recipe"}
+SYSTEMS = {"projection": "pipelines.projection.recipe", "views": "pipelines.views.recipe"}
 SYSTEMS |= dict(pair.split("=", 1) for pair in os.environ.get("HUMANSCOPE_SYSTEMS", "").split(",") if "=" in pair)
 
 

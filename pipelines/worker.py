@@ -101,8 +101,8 @@ def work_on(job: Job, store: Store) -> None:
 
     def listen(event: Event) -> None:
         log(event)
-        # The upload may hold a place and a name; it goes as soon as the photo has been read.
-        if event.step == "photo" and event.state in ("done", "reused", "warning"):
+        # A photo may hold a place and a name; it goes as soon as it has been read. An archive of views is read again.
+        if run.recipe.pack is None and event.step == "photo" and event.state in ("done", "reused", "warning"):
             upload_file.unlink(missing_ok=True)
 
     with contextlib.suppress(Cancelled, UserError):
@@ -139,11 +139,12 @@ def warm(system: str, wanted: Callable[[], bool]) -> None:
     """Run the system once on a small example, in a store that is thrown away, so that the first visitor does not wait
     for imports, networks and compilers. Ends early when `wanted()`; what failed here fails again, and is said, in a
     visitor's run."""
-    recipe, example = find_system(system), min(EXAMPLES.glob("*.jpg"), default=None)
+    recipe = find_system(system)
+    example = min(EXAMPLES.glob("*.jpg"), default=None) if recipe.pack is None else EXAMPLES / "views"
     if recipe.warm is None or example is None:
         return
     with tempfile.TemporaryDirectory(prefix="humanscope-warm-") as scratch, contextlib.suppress(Exception):
-        upload = Upload(example.read_bytes(), example.name)
+        upload = recipe.pack(example) if recipe.pack else Upload(example.read_bytes(), example.name)
         run = create_run(Path(scratch) / "run", upload, system, settings=recipe.warm)
         Executor(run, Store(Path(scratch) / "store"), upload, is_cancelled=wanted).execute()
 

@@ -20,9 +20,9 @@ from pipelines.views.agreement import agreement, overlap
 from pipelines.views.archive import pack, unpack
 from pipelines.views.carve import Outline, box_of, carve, carve_twin, middle_of, signed_distance
 from pipelines.views.colour import vertex_colours, without_background
-from pipelines.views.consistency import blames
 from pipelines.views.drawn_views import SIX, draw_view, draw_views, turned
 from pipelines.views.evidence import clues_of
+from pipelines.views.left_out import blames
 from pipelines.views.read import LAYOUTS, views_read
 from pipelines.views.readers import READERS, Wishes, is_mirrored, read_views
 from pipelines.views.recipe import RECIPE
@@ -188,6 +188,10 @@ def test_pictures_with_cameras_keep_them(drawn: Views, tmp_path: Path) -> None:
     assert again.views[1].camera.to_json() == views.views[1].camera.to_json()
     cosine = (again.views[1].normal * views.views[1].normal).sum(-1)[views.views[1].mask]
     assert cosine.min() > np.cos(np.radians(1.0))
+    (tmp_path / "again").mkdir()
+    again.save(tmp_path / "again")
+    for name in ("normal_001.png", "colour_000.png", "colour_001.png"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / name).read_bytes(), name
     with pytest.raises(UserError, match="not there"):
         read_views({k: v for k, v in files.items() if k != "n.png"}, Wishes())
 
@@ -344,6 +348,19 @@ def test_the_carved_surface_is_closed_and_fits_outlines_and_normals(drawn: Views
     assert np.median(distance) < 0.012
 
 
+def test_a_piece_apart_is_kept_when_triangles_become_fewer() -> None:
+    from pipelines.views.sculpted_surface import fewer, head_of
+
+    large, small = ball(60, (0.25, 0.5, 0.2)), ball(30, (0.05, 0.06, 0.07), (0.5, 0.5, 0.0))
+    vertices = np.concatenate([large[0], small[0]])
+    faces = np.concatenate([large[1], small[1] + len(large[0])])
+    made, triangles = fewer(vertices, faces, 3000, head_of(vertices, 2.0))
+    assert is_closed_manifold(triangles, len(made)) and len(triangles) < 4000
+    for points in (made[made[:, 0] < 0.4], made[made[:, 0] > 0.4]):
+        assert len(points) > 50
+    np.testing.assert_allclose(made.max(0), vertices.max(0), atol=0.01)
+
+
 def test_the_same_views_give_the_same_bytes(drawn: Views) -> None:
     clue = clues_of(drawn.whole[:1], 96)[0]
     near = np.where(clue.mask, 1999.5, 0.0)
@@ -430,12 +447,10 @@ def test_an_agreeing_set_has_no_odd_view_out(drawn: Views) -> None:
 
 
 def test_the_recipe_runs_from_a_folder_through_the_executor(drawn: Views, tmp_path: Path) -> None:
-    from pipelines import systems
     from pipelines.records import Mesh, Splats
     from pipelines.run import Executor, create_run
     from pipelines.store import Store
 
-    systems.SYSTEMS.setdefault("views", "pipelines.views.recipe")
     for name, data in synchuman_folder(drawn).items():
         (tmp_path / name).write_bytes(data)
     upload = pack(tmp_path)
@@ -446,8 +461,7 @@ def test_the_recipe_runs_from_a_folder_through_the_executor(drawn: Views, tmp_pa
     }  # fmt: skip
     store = Store(tmp_path / "store")
     run = create_run(tmp_path / "run", upload, "views", settings=settings)
-    Executor(run, store, upload).execute()
-    assert run.state == "done"
+    Executor(run, store, upload).execute("turntable")
     mesh, splats = run.record("mesh", store), run.record("splats", store)
     assert isinstance(mesh, Mesh) and isinstance(splats, Splats)
     assert np.ptp(mesh.vertices[:, 1]) == pytest.approx(1.7, abs=0.05) and abs(mesh.vertices[:, 1].min()) < 0.03
@@ -456,8 +470,9 @@ def test_the_recipe_runs_from_a_folder_through_the_executor(drawn: Views, tmp_pa
     assert len(hand) == 0 or (hand[:, 0] < 0).all()  # the hand is before the person's right side
     assert set(np.unique(mesh.seen)) >= {0, 2}
     again = create_run(tmp_path / "again", upload, "views", settings=settings)
-    Executor(again, store, upload).execute()
-    assert all(s.state == "reused" for s in again.steps)
+    with pytest.raises(UserError, match=r"Nobody was found.*--until turntable"):
+        Executor(again, store, upload).execute()
+    assert [s.state for s in again.steps[:8]] == ["reused"] * 8 and again.step("person").state == "failed"
 
 
 def test_views_without_normals_are_carved_with_a_warning() -> None:

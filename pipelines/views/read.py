@@ -23,7 +23,7 @@ class ReadParams:
     clockwise: bool = knob(False, "Turntable: the camera walks from the front to the person's right hand.")
 
 
-@step("views.read", version=1, title="Views")
+@step("views.read", version=2, title="Views")
 def views_read(upload: Upload, params: ReadParams, ctx: Context) -> Views:
     """The pictures with their cameras, un-mirrored, normals in the display frame, at the stated height."""
     # Heavy packages are imported by the work alone, not by the declaration.

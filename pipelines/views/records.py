@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from pipelines.geometry.cameras import Camera
 from pipelines.geometry.orthographic import OrthographicCamera, pinhole
@@ -18,6 +19,7 @@ from pipelines.records import (
     read_arrays,
     read_image,
     read_json,
+    to_bytes,
     write_arrays,
     write_image,
     write_json,
@@ -123,13 +125,30 @@ class Shape(Record):
 
 
 def write_normals(path: Path, normal: Floats) -> None:
-    """(H, W, 3) unit normals, 0 outside -> 8-bit PNG with (n + 1) / 2; outside is exactly mid-grey (128)."""
-    write_image(path, np.where(normal.any(-1, keepdims=True), normal * 0.5 + 0.5, 128 / 255))
+    """(H, W, 3) unit normals, 0 outside -> 8-bit PNG with (n + 1) / 2; outside is exactly mid-grey (128).
+
+    What is read back is written as the same bytes: rounding and scaling to unit length take turns until neither
+    changes anything (projections to a grid and to a sphere: the distance between the two never grows).
+    """
+    inside = normal.any(-1, keepdims=True)
+    coded = to_bytes(np.where(inside, normal * 0.5 + 0.5, 128 / 255))
+    for _ in range(16):
+        before = coded
+        coded = to_bytes(np.where(inside, decoded(coded) * 0.5 + 0.5, 128 / 255))
+        if (coded == before).all():
+            break
+    write_image(path, coded.astype(np.float32) / 255.0)
 
 
 def read_normals(path: Path) -> Floats:
     """The inverse of `write_normals`, to 0.4 degrees."""
-    return unit_normals(read_image(path)[..., :3] * 2.0 - 1.0)
+    with Image.open(path) as image:
+        return decoded(np.asarray(image)[..., :3])
+
+
+def decoded(coded: NDArray[np.uint8]) -> Floats:
+    """(H, W, 3) bytes -> unit normals, 0 outside."""
+    return unit_normals(coded.astype(np.float32) / 255.0 * 2.0 - 1.0)
 
 
 def unit_normals(normal: NDArray[np.floating]) -> Floats:

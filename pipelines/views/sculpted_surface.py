@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+from scipy.sparse.csgraph import connected_components
 
 from pipelines.geometry.mesh_picture import render_mesh
-from pipelines.geometry.surface import Focus, decimate, extract, pieces, smooth
+from pipelines.geometry.surface import Focus, adjacency, decimate, extract, pieces, smooth
 from pipelines.step import Context
 from pipelines.views.carve import Outline
 from pipelines.views.evidence import clues_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 BLUR = 0.9  # samples; the seams between the views' surfaces are a sample or two wide
 HEAD = 0.86  # share of the height above which the head is
+LEAST_FACES = 200  # of a piece
 SPECK = (0.02) ** 3  # cubic metres; smaller pieces are noise
 
 
@@ -44,11 +46,31 @@ def sculpted_surface(views: Views, hull: Shape, params: SurfaceParams, ctx: Cont
     volume = replace(volume, values=gaussian_filter(volume.values, BLUR))
     vertices, faces = pieces(*extract(volume), SPECK)
     vertices = smooth(vertices, faces, params.smoothing)
-    vertices, faces = decimate(vertices, faces, params.faces, head_of(vertices, params.head_detail))
+    vertices, faces = fewer(vertices, faces, params.faces, head_of(vertices, params.head_detail))
     for i in range(params.rounds):
         ctx.progress(0.75 + 0.25 * i / params.rounds, "bent to normals and outlines", clay(vertices, faces, whole[0]))
         vertices = refined_once(vertices, faces, views.views, params.normals)
     return Shape(vertices.astype(np.float32), faces)
+
+
+def fewer(
+    vertices: NDArray[np.float64], faces: NDArray[np.int32], wanted: int, focus: Focus
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """`decimate` of every piece by itself, as it keeps one piece only: a hand beyond a wide sleeve, and feet below a
+    long skirt, may be pieces of their own."""
+    count, label = connected_components(adjacency(faces, len(vertices)), directed=False)
+    if count == 1:
+        return decimate(vertices, faces, wanted, focus)
+    found_vertices, found_faces, start = [], [], 0
+    for k in range(count):
+        mine = faces[label[faces[:, 0]] == k]
+        used, again = np.unique(mine, return_inverse=True)
+        share = max(round(wanted * len(mine) / len(faces)), LEAST_FACES)
+        piece, triangles = decimate(vertices[used], again.reshape(-1, 3).astype(np.int32), share, focus)
+        found_vertices.append(piece)
+        found_faces.append(triangles + np.int32(start))
+        start += len(piece)
+    return np.concatenate(found_vertices), np.concatenate(found_faces)
 
 
 def head_of(vertices: NDArray[np.float64], detail: float) -> Focus:
