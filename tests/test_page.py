@@ -442,7 +442,8 @@ def test_contrast(shown: Visitor, scheme: str) -> None:
     page = shown.page
     if page.evaluate("document.body.classList.contains('dark')") != (scheme == "dark"):
         page.click(".hs-theme")
-    page.wait_for_timeout(400)  # colours fade
+    page.wait_for_timeout(400)
+    page.wait_for_function("!document.getAnimations().some(a => a instanceof CSSTransition)")  # colours fade
     for step in ("matte", "splats"):
         shown.choose(step)
         page.wait_for_timeout(200)

@@ -207,9 +207,13 @@ def test_an_old_prepared_run_is_shown_and_one_that_cannot_be_read_is_left_out(st
     assert hash_bytes(upload.data) == run.upload_sha256
 
 
-def test_a_step_kept_as_pictures_only_says_so(prepared: Path, store: Store) -> None:
+def test_a_step_kept_as_pictures_only_says_so(
+    prepared: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    from pipelines import systems
     from ui.rail import snapshot
 
+    monkeypatch.setitem(systems.SYSTEMS, "show", "tests.page_system")
     home = store.root / "examples"
     folder = home / "slim"
     shutil.copytree(prepared / "box_person", folder)
@@ -273,6 +277,7 @@ def test_every_listed_view_has_its_function() -> None:
                 plate.get("scene"),
                 plate.get("data"),
                 plate.get("sheet"),
+                *(src for _, src in plate.get("sheets", ())),
             ):
                 if value and value.startswith("here/"):
                     assert value.removeprefix("here/") in VIEWS[kind], (kind, value)

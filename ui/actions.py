@@ -45,12 +45,23 @@ class Actions:
             )
         return self._cards[system]
 
+    async def entry(self, system: str) -> str:
+        """What a run of the system begins with: 'photo' or 'archive'."""
+        return str((await self.card(system))["entry"])
+
+    async def limit(self, system: str) -> int:
+        """Bytes of what a run of the system begins with."""
+        limits = self.session.limits
+        return limits.upload_bytes if await self.entry(system) == "photo" else limits.archive_bytes
+
     async def start(self, token: str, upload: str, system: str, seed: int, stepwise: bool) -> str:
         """A new run from a parked photo; returns its name."""
         worker = await self.ready()
         check_seed(seed)
         self.session.check_room(token)
         data, name = self.session.take_upload(token, upload)
+        if len(data) > await self.limit(system):
+            raise UserError(f"'{name}' is too large for a photo; choose the method that takes an archive of views.")
         folder = self.session.runs / new_token()
         await self.desk.ask("quick", desk_jobs.create, str(folder), name, data, system, int(seed))
         page = self.session.claim(folder, token, stepwise=stepwise)
@@ -69,6 +80,20 @@ class Actions:
         page.stepwise = stepwise
         self._submit(await self.ready(), folder, page, at=step or None)
         return name
+
+    async def beside(self, token: str, name: str, settings: dict[str, dict[str, Any]], system: str = "") -> str:
+        """A second run of the same photo with changed knobs or another method; the first one stays. Returns its name."""
+        worker = await self.ready()
+        base = self._seen(token, name)
+        self.session.check_room(token)
+        if system:
+            await self.card(system)
+        folder = self.session.runs / new_token()
+        await self.desk.ask(
+            "quick", desk_jobs.adopt, str(base), str(folder), str(self.session.store.root), settings, system
+        )  # fmt: skip
+        self._submit(worker, folder, self.session.claim(folder, token, stepwise=False))
+        return folder.name
 
     async def go_on(self, token: str, name: str, *, stepwise: bool) -> str:
         """Continue after a pause, a stop or a failure."""
@@ -113,6 +138,11 @@ class Actions:
         page.expires = time.time() + 3600 * self.session.limits.keep_hours
         page.save(folder)
         worker.submit(run, page.until)
+
+    def _seen(self, token: str, name: str) -> Path:
+        with contextlib.suppress(UserError):
+            return self.session.own_folder(token, name)
+        return self.session.folder(PUBLIC, name)
 
     async def _own(self, token: str, name: str, stepwise: bool) -> tuple[str, Path]:
         with contextlib.suppress(UserError):

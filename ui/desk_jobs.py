@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.recipe import Recipe
 from pipelines.records import Keypoints, Photo, Record, Upload
 from pipelines.run import (
     Run,
@@ -21,7 +22,10 @@ from pipelines.run import (
     import_records,
     replace_artefact,
 )  # fmt: skip
+from pipelines.step import UserError
 from pipelines.store import Store
+from pipelines.views.records import Views
+from ui.edit_views import ViewEdit, edited
 from ui.run_reader import RunReader
 
 UPLOAD = "upload.bin"  # the photo's bytes, for the worker
@@ -46,7 +50,17 @@ def describe(system: str) -> dict[str, Any]:
         }
         for step in recipe.steps
     ]  # fmt: skip
-    return {"name": system, "title": recipe.title, "summary": recipe.summary, "preset": recipe.preset, "steps": steps}
+    return {
+        "name": system, "title": recipe.title, "summary": recipe.summary, "preset": recipe.preset, "steps": steps,
+        "entry": entry_of(recipe),
+    }  # fmt: skip
+
+
+def entry_of(recipe: Recipe) -> str:
+    """What a run of the system begins with: 'photo', or 'archive', a ZIP of files, where the step that takes the upload
+    makes no photo of it."""
+    first = next((step for step in recipe.steps if "upload" in step.inputs), None)
+    return "photo" if first is None or first.output is Photo else "archive"
 
 
 def create(folder: str, name: str, data: bytes, system: str, seed: int) -> None:
@@ -56,9 +70,12 @@ def create(folder: str, name: str, data: bytes, system: str, seed: int) -> None:
     (Path(folder) / UPLOAD).write_bytes(data)
 
 
-def adopt(base: str, folder: str, store: str) -> None:
-    """A run of one's own that goes on from a prepared one. What the prepared run does not keep, and what it made with
-    steps of an earlier version, is made anew from its photo."""
+def adopt(
+    base: str, folder: str, store: str, settings: dict[str, dict[str, Any]] | None = None, system: str = ""
+) -> None:  # fmt: skip
+    """A run of one's own that goes on from a prepared one, or beside another of one's own. What a prepared run does not
+    keep, and what it made with steps of an earlier version, is made anew from its photo. settings, system: where the
+    new run differs."""
     kept = Store(Path(store))
     run = Run.load(Path(base))
     with kept.hold() as hold:
@@ -67,7 +84,8 @@ def adopt(base: str, folder: str, store: str) -> None:
         for state in run.steps:
             entry = kept.lookup(state.key, hold) if state.key else None
             contents += [entry.content] if entry else []
-        branch = branch_run(Path(folder), run)
+        other = {"settings": settings} if settings else {}
+        branch = branch_run(Path(folder), run, **other, **({"system": system} if system else {}))
         kept.pin(branch.id, contents)
     if (run.folder / UPLOAD).is_file():
         shutil.copyfile(run.folder / UPLOAD, branch.folder / UPLOAD)
@@ -81,9 +99,11 @@ def change(folder: str, settings: dict[str, dict[str, Any]], seed: int | None) -
     return change_settings(run, settings)
 
 
-def replace(folder: str, store: str, step: str, edit: Keypoints | NDArray[np.float32] | None) -> str | None:
-    """Put a hand-made record in a step's place; returns its content. edit: keypoints, a matte (H, W), or None,
-    which takes the earlier edit back."""
+def replace(
+    folder: str, store: str, step: str, edit: Keypoints | ViewEdit | NDArray[np.float32] | None
+) -> str | None:  # fmt: skip
+    """Put a hand-made record in a step's place; returns its content. edit: keypoints, a matte (H, W), what to do to one
+    of the views, or None, which takes the earlier edit back."""
     kept, run = Store(Path(store)), Run.load(Path(folder))
     if edit is None:
         replace_artefact(run, step, None)
@@ -91,6 +111,12 @@ def replace(folder: str, store: str, step: str, edit: Keypoints | NDArray[np.flo
     record: Record
     if isinstance(edit, Keypoints):
         record = edit
+    elif isinstance(edit, ViewEdit):
+        earlier = run.replaced.get(step)
+        views = kept.load(earlier) if earlier else RunReader(Path(folder), kept).record(step)
+        if not isinstance(views, Views):
+            raise UserError(f"'{step}' has no views to replace.")
+        record = edited(views, edit)
     else:
         from pipelines.matte import cutout_by_hand
 

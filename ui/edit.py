@@ -1,4 +1,4 @@
-"""Editing by hand: painting the cut-out, dragging keypoints. Each gives a new record in the step's place."""
+"""Editing by hand: painting the cut-out, dragging keypoints, replacing a view. Each gives a new record in the step's place."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pipelines.step import UserError
 from ui.actions import Actions
 from ui.edit_keypoints import moved
 from ui.edit_matte import painted, read_strokes
+from ui.edit_views import ViewEdit
 from ui.run_reader import RunReader
 from ui.session import PUBLIC
 
@@ -38,6 +39,21 @@ async def paint_matte(
         return painted(reader.need(Photo), record, read_strokes(data.get("strokes")))
 
     return await actions.replace(token, name, step, await asyncio.to_thread(paint), stepwise=stepwise)
+
+
+async def replace_view(
+    actions: Actions, token: str, name: str, step: str, data: dict[str, Any], stepwise: bool
+) -> str:  # fmt: skip
+    """A view's picture or normals from an upload, or the view left out. data: index, part, upload."""
+    if _reader(actions, token, name).kind(step) != "posed_views":
+        raise UserError(f"'{step}' has no views to replace.")
+    part = str(data.get("part"))
+    content, file = (b"", "") if part == "drop" else actions.session.take_upload(token, str(data.get("upload")))
+    try:
+        edit = ViewEdit(int(data.get("index", -1)), part, content, file)
+    except (TypeError, ValueError):
+        raise UserError("A view to replace needs its number; reload the page.") from None
+    return await actions.replace(token, name, step, edit, stepwise=stepwise)
 
 
 def _reader(actions: Actions, token: str, name: str) -> RunReader:

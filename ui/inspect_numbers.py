@@ -39,9 +39,13 @@ def facts(reader: RunReader, step: str, argument: str) -> bytes:
 
 
 def table_facts(reader: RunReader, step: str, argument: str) -> bytes:
-    """The table's rows as pairs."""
+    """The table's rows as pairs; of the consistency meter, what it found."""
+    from ui.inspect_agreement import facts_of, is_about_views
+
     record = reader.record(step)
     assert isinstance(record, Table)
+    if is_about_views(record.rows):
+        return to_json(facts_of(record.rows))
     rows = []
     for row in record.rows[:40]:
         first, *rest = row.items()

@@ -8,6 +8,8 @@ A later kind of record is added by one entry in VIEWS and one in PLATES.
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,9 @@ from ui.desk import Lane
 
 SPLAT_STYLES = {"colour": "Colour", "seen": "Seen or invented", "opacity": "Opacity", "depth": "Depth"}
 MESH_STYLES = {"textured": "Textured", "clay": "Clay", "normals": "Normals", "wireframe": "Wireframe"}
+SHAPE_STYLES = {"clay": "Clay", "normals": "Normals", "wireframe": "Wireframe", "cameras": "With the views"}
+AGREEMENT_LEGEND = [["missing", "the view has it, the surface not"], ["excess", "the surface has it, the view not"],
+                    ["turned", "normals differ"]]  # fmt: skip
 SEEN_LEGEND = [["seen", "seen in the photo"], ["grazing", "seen at a grazing angle"], ["generated", "invented"]]
 
 
@@ -86,8 +91,22 @@ VIEWS: dict[str, dict[str, View]] = {
     },
     "mesh": {**_solids("ui.inspect_mesh", MESH_STYLES), "facts.json": View("ui.inspect_mesh:facts")},
     "curve": {"curve.json": View("ui.inspect_numbers:curve"), "facts.json": View("ui.inspect_numbers:facts")},
-    "table": {"facts.json": View("ui.inspect_numbers:table_facts")},
+    "table": {
+        "facts.json": View("ui.inspect_numbers:table_facts"),
+        "agreement.json": View("ui.inspect_agreement:data"),
+        "agreement.webp": View("ui.inspect_agreement:picture", "", "slow"),
+    },
+    "posed_views": {
+        "views.json": View("ui.inspect_posed_views:data"),
+        "colours.webp": View("ui.inspect_posed_views:sheet_of", "colour"),
+        "normals.webp": View("ui.inspect_posed_views:sheet_of", "normal"),
+        "colour-###.webp": View("ui.inspect_posed_views:one", "colour"),
+        "normal-###.webp": View("ui.inspect_posed_views:one", "normal"),
+        "facts.json": View("ui.inspect_posed_views:facts"),
+    },
+    "shape": {**_solids("ui.inspect_shape", SHAPE_STYLES), "facts.json": View("ui.inspect_shape:facts")},
 }
+NUMBERED = re.compile(r"([a-z]+-)(\d{3})(\.webp)")
 
 COMMON = {"artefact.zip": View("ui.inspect_numbers:artefact_zip")}  # every kind of record has these
 
@@ -95,8 +114,15 @@ Source = Callable[[str, str], str | None]  # (record kind, view name) -> address
 
 
 def view_of(kind: str | None, name: str) -> View | None:
-    """The view of that name for a kind of record, or None: only what is listed can be asked for."""
-    return {**COMMON, **VIEWS[kind]}.get(name) if kind in VIEWS else None
+    """The view of that name for a kind of record, or None: only what is listed can be asked for. '###' in a listed name
+    stands for a number of three digits, which the maker is told."""
+    if kind not in VIEWS:
+        return None
+    numbered = NUMBERED.fullmatch(name)
+    if numbered:
+        view = VIEWS[kind].get(f"{numbered[1]}###{numbered[3]}")
+        return dataclasses.replace(view, argument=f"{view.argument} {numbered[2]}") if view else None
+    return {**COMMON, **VIEWS[kind]}.get(name)
 
 
 def plates(kind: str, here: Callable[[str], str], source: Source) -> list[dict[str, Any]]:
@@ -150,6 +176,21 @@ def plates(kind: str, here: Callable[[str], str], source: Source) -> list[dict[s
         return [
             {"id": "turntable", "type": "solid", "label": "Turntable", "frames": here("frames.webp"), "scene": scene}
         ]
+    if kind == "posed_views":
+        sheets = [["Colours", here("colours.webp")], ["Normals", here("normals.webp")]]
+        found = [{"id": "views", "type": "grid", "label": "Views", "data": here("views.json"), "sheets": sheets,
+                  "one": here("{part}-{number}.webp"), "edit": True}]  # fmt: skip
+        around = source("shape", "scene-cameras.viser"), source("shape", "frames-cameras.webp")
+        if all(around):
+            found.append({"id": "cameras", "type": "solid", "label": "Around the surface", "scene": around[0],
+                          "frames": around[1]})  # fmt: skip
+        return found
+    if kind == "shape":
+        styles = SHAPE_STYLES if source("posed_views", "views.json") else {**SHAPE_STYLES, "cameras": ""}
+        return [_solid(style, label, here, style) for style, label in styles.items() if label]
+    if kind == "table" and source("posed_views", "views.json") and source("shape", "facts.json"):
+        return [{"id": "agreement", "type": "grid", "label": "Where they disagree", "data": here("agreement.json"),
+                 "sheets": [["", here("agreement.webp")]], "legend": AGREEMENT_LEGEND}]  # fmt: skip
     if kind == "curve":
         return [{"id": "curve", "type": "curve", "label": "Curve", "data": here("curve.json")}]
     return []

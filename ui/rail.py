@@ -48,8 +48,8 @@ def snapshot(
     folder = session.folder(token, name)
     reader = RunReader(folder, session.store)
     run = reader.run
-    mine = token != PUBLIC
-    page = Page.load(folder) if mine else None
+    page = Page.load(folder) if token != PUBLIC else None
+    mine = page is not None and page.belongs_to(token)
     if progress is None:
         progress = Progress(folder)
     progress.read()
@@ -60,7 +60,8 @@ def snapshot(
         steps[pause]["state"] = "needs-you"
         steps[pause]["word"] = WORDS["needs-you"]
     return {
-        "token": token, "run": name, "mine": mine, "system": run.system, "seed": run.seed, "state": run.state,
+        "token": token, "run": name, "mine": mine, "guest": page is not None and not mine,
+        "shared": bool(mine and page and page.viewer), "system": run.system, "seed": run.seed, "state": run.state,
         "message": run.message, "photo_name": run.photo_name, "steps": steps, "position": position,
         "stepwise": bool(page and page.stepwise), "expires": page.expires if page else None, "base": base,
         "settings": run.settings, "replaced": sorted(run.replaced), "busy": run.state in UNFINISHED,

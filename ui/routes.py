@@ -1,11 +1,13 @@
 """The page's own addresses, beside Gradio's: photo upload, files of a run, systems, style, the 3D player.
 
-    POST photo/TOKEN                          one dropped photo -> {"upload": number}
+    POST photo/TOKEN                          one dropped photo, or with ?kind=archive a ZIP -> {"upload": number}
     GET  files/TOKEN/RUN/STEP/VIEW            a picture, recording or table for the page (whitelist in ui.plates)
     GET  files/TOKEN/RUN/export/FORMAT        a file to keep; with ?prepare=1 only its size and what it holds
+    GET  runs/TOKEN                           this visitor's runs and the prepared ones, to put side by side
     GET  systems/NAME.json                    steps and knobs of a system
     GET  style/NAME                           our scripts and style sheet
-    GET  examples/NAME                        an example photo
+    GET  examples/NAME                        an example photo, or a folder of example views as a ZIP
+    GET  examples/FOLDER/NAME                 a picture of it
     GET  play/                                viser's own player, for recordings
     GET  health                               {"ready": true} as soon as the worker is there
 
@@ -24,12 +26,15 @@ from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from pipelines.step import UserError
+from pipelines.systems import SYSTEMS
+from pipelines.views.archive import pack
 from ui import desk_jobs
 from ui.actions import Actions
+from ui.compare import comparable
 from ui.downloads import FORMATS, file_name
 from ui.plates import view_of
 from ui.run_reader import RunReader
-from ui.session import PUBLIC, TOKEN, folder_bytes
+from ui.session import EXAMPLE, PUBLIC, TOKEN, folder_bytes
 
 STYLE = Path(__file__).resolve().parent.parent / "assets" / "style"
 STYLE_NAME = re.compile(r"[a-z0-9_]+\.(js|css|svg|png)")
@@ -48,6 +53,23 @@ def player_page() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise UserError("The package 'viser' is not installed; install the requirements again.")
     return Path(spec.submodule_search_locations[0]) / "client" / "build" / "index.html"
+
+
+def example_views(folder: Path) -> dict[str, str]:
+    """{folder of example views: its first picture}, for those whose files a system could begin with."""
+    found = {}
+    for place in sorted(folder.glob("*")) if folder.is_dir() and archives_are_taken() else ():
+        pictures = (
+            sorted(p.name for p in place.glob("*.*") if EXAMPLE_PHOTO.fullmatch(p.name)) if place.is_dir() else []
+        )
+        if len(pictures) >= 2 and EXAMPLE.fullmatch(place.name):
+            found[place.name] = pictures[0]
+    return found
+
+
+def archives_are_taken() -> bool:
+    """Whether there is the system that begins with an archive of views."""
+    return any(module.startswith("pipelines.views") for module in SYSTEMS.values())
 
 
 def add_routes(app: FastAPI, actions: Actions) -> None:
@@ -69,6 +91,12 @@ def _add_plain(app: FastAPI, actions: Actions) -> None:
         except UserError as error:
             return JSONResponse({"detail": str(error)}, 404)
 
+    @app.get("/runs/{token}")
+    async def runs(token: str) -> Response:
+        if not TOKEN.fullmatch(token):
+            return JSONResponse(NO_SUCH, 404)
+        return JSONResponse(await asyncio.to_thread(comparable, actions.session, token), headers=_private(False))
+
     @app.get("/style/{name}")
     async def style(name: str) -> Response:
         path = STYLE / name
@@ -78,10 +106,25 @@ def _add_plain(app: FastAPI, actions: Actions) -> None:
 
     @app.get("/examples/{name}")
     async def example(name: str) -> Response:
-        path = actions.session.examples.parent / name
+        folder = actions.session.examples.parent
+        if name.removesuffix(".zip") in example_views(folder) and name.endswith(".zip"):
+            packed = await asyncio.to_thread(lambda: pack(folder / name.removesuffix(".zip")).data)
+            return Response(packed, media_type=MEDIA[".zip"], headers={"Cache-Control": "max-age=3600"})
+        path = folder / name
         if not EXAMPLE_PHOTO.fullmatch(name) or not path.is_file():
             return JSONResponse(NO_SUCH, 404)
         return FileResponse(path, headers={"Cache-Control": "max-age=3600"})
+
+    @app.get("/examples/{views}/{name}")
+    async def example_view(views: str, name: str) -> Response:
+        folder = actions.session.examples.parent
+        if (
+            views not in example_views(folder)
+            or not EXAMPLE_PHOTO.fullmatch(name)
+            or not (folder / views / name).is_file()
+        ):
+            return JSONResponse(NO_SUCH, 404)
+        return FileResponse(folder / views / name, headers={"Cache-Control": "max-age=3600"})
 
     @app.get("/play/")
     async def play() -> Response:
@@ -89,14 +132,15 @@ def _add_plain(app: FastAPI, actions: Actions) -> None:
 
 
 def _add_upload(app: FastAPI, actions: Actions) -> None:
-    limit = actions.session.limits.upload_bytes
+    limits = actions.session.limits
 
     @app.post("/photo/{token}")
-    async def photo(token: str, request: Request) -> Response:
-        if not TOKEN.fullmatch(token):
+    async def photo(token: str, request: Request, kind: str = "photo") -> Response:
+        if not TOKEN.fullmatch(token) or kind not in ("photo", "archive"):
             return JSONResponse(NO_SUCH, 404)
+        what, limit = ("photo", limits.upload_bytes) if kind == "photo" else ("ZIP", limits.archive_bytes)
         too_large = JSONResponse(
-            {"detail": f"The photo is larger than {limit // 2**20} MB; send a smaller copy."}, 413
+            {"detail": f"The {what} is larger than {limit // 2**20} MB; send a smaller one."}, 413
         )  # fmt: skip
         announced = request.headers.get("content-length", "0")
         if announced.isdigit() and int(announced) > limit:
@@ -107,10 +151,10 @@ def _add_upload(app: FastAPI, actions: Actions) -> None:
             if len(data) > limit:
                 return too_large
         if not data:
-            return JSONResponse({"detail": "The photo is empty; choose another file."}, 400)
-        if folder_bytes(actions.session.uploads) > 20 * limit:
+            return JSONResponse({"detail": f"The {what} is empty; choose another file."}, 400)
+        if folder_bytes(actions.session.uploads) > 20 * limits.upload_bytes:
             return JSONResponse({"detail": "Too many photos are waiting here; try again in a few minutes."}, 429)
-        name = request.query_params.get("name", "photo")
+        name = request.query_params.get("name", what)
         number = await asyncio.to_thread(actions.session.keep_upload, token, bytes(data), name)
         return JSONResponse({"upload": number})
 

@@ -27,7 +27,7 @@ R = TypeVar("R", bound=Record)
 
 
 class RunReader:
-    """One run as it is on disk. It asks for no recipe, so that nothing heavy is imported."""
+    """One run as it is on disk. Only `bundle` asks for the recipe, so that the page's process imports nothing heavy."""
 
     def __init__(self, folder: Path, store: Store) -> None:
         self.folder, self.store = Path(folder), store

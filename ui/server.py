@@ -30,6 +30,7 @@ from pipelines.store import Store
 from pipelines.worker import Worker
 from ui.actions import Actions
 from ui.desk import Desk
+from ui.evaluation_routes import add_evaluation
 from ui.layout import build
 from ui.routes import add_routes
 from ui.session import Limits, Session
@@ -40,6 +41,7 @@ gc.enable()
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 SWEEP_SECONDS = 300.0
+STYLE_SHEETS = ("humanscope.css", "evaluation.css")
 # The browser itself refuses every other host. Gradio's templates are compiled in the page, hence 'unsafe-eval'.
 CONTENT_POLICY = "; ".join(
     [
@@ -99,11 +101,12 @@ class Prefix:
 
 
 def limits_from_environment() -> Limits:
-    """HUMANSCOPE_KEEP_HOURS, HUMANSCOPE_QUEUE and HUMANSCOPE_UPLOAD_MB change the limits."""
+    """HUMANSCOPE_KEEP_HOURS, HUMANSCOPE_QUEUE, HUMANSCOPE_UPLOAD_MB and HUMANSCOPE_ARCHIVE_MB change the limits."""
     plain = Limits()
     return Limits(
         queue=int(os.environ.get("HUMANSCOPE_QUEUE", plain.queue)),
         upload_bytes=int(float(os.environ.get("HUMANSCOPE_UPLOAD_MB", plain.upload_bytes / 2**20)) * 2**20),
+        archive_bytes=int(float(os.environ.get("HUMANSCOPE_ARCHIVE_MB", plain.archive_bytes / 2**20)) * 2**20),
         keep_hours=float(os.environ.get("HUMANSCOPE_KEEP_HOURS", plain.keep_hours)),
     )
 
@@ -138,12 +141,13 @@ def create_app(
     if root_path:
         app.add_middleware(Prefix, root_path=root_path)
     add_routes(app, actions)
-    css = (ASSETS / "style" / "humanscope.css").read_text()
+    add_evaluation(app)
+    css = "\n".join((ASSETS / "style" / name).read_text() for name in STYLE_SHEETS)
     return gr.mount_gradio_app(
         app, build(actions, system), path="/", root_path=root_path or None, theme=theme(), css=css,
         head='<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">',
         footer_links=["api", "settings"], run_history=False, show_error=False, ssr_mode=False,
-        enable_monitoring=False, mcp_server=False, max_file_size=session.limits.upload_bytes,
+        enable_monitoring=False, mcp_server=False, max_file_size=max(session.limits.upload_bytes, session.limits.archive_bytes),
         favicon_path=str(ASSETS / "style" / "humanscope.svg"),
     )  # fmt: skip
 

@@ -46,7 +46,8 @@ class Page:
     """`page.json`: what the page, and not the pipeline, knows of a run.
 
     owner: hash of the visitor's token. expires: seconds since 1970. stepwise: pause after each step. until: the step
-    after which the present job stops, or None. made_by_hand: contents that the visitor drew.
+    after which the present job stops, or None. made_by_hand: contents that the visitor drew. viewer: hash of the token
+    that may look and nothing else, '' while the run is not shared.
     """
 
     owner: str
@@ -54,6 +55,16 @@ class Page:
     stepwise: bool = False
     until: str | None = None
     made_by_hand: list[str] = field(default_factory=list)
+    viewer: str = ""
+
+    def belongs_to(self, token: str) -> bool:
+        """Whether this is the owner's token."""
+        return hmac.compare_digest(self.owner, hash_token(token))
+
+    def shows_to(self, token: str) -> bool:
+        """Whether the token may look: the owner's, or while it is shared the viewers'."""
+        shared = bool(self.viewer) and hmac.compare_digest(self.viewer, hash_token(token))
+        return self.belongs_to(token) or shared
 
     def save(self, folder: Path) -> None:
         """Write it beside run.json."""
@@ -71,14 +82,15 @@ class Page:
 class Limits:
     """What one visitor and all of them together may use.
 
-    queue: runs waiting or running in all; queue_each: by one visitor. upload_bytes: one photo. runs_bytes: all run
-    folders (pictures and files made for the page; artefacts are the store's own business). keep_hours: until a run
-    is deleted.
+    queue: runs waiting or running in all; queue_each: by one visitor. upload_bytes: one photo. archive_bytes: one ZIP
+    of views. runs_bytes: all run folders (pictures and files made for the page; artefacts are the store's own
+    business). keep_hours: until a run is deleted.
     """
 
     queue: int = 12
     queue_each: int = 2
     upload_bytes: int = 20 * 2**20
+    archive_bytes: int = 64 * 2**20
     runs_bytes: int = 4 * 2**30
     keep_hours: float = 24.0
 
@@ -108,6 +120,11 @@ class Session:
                 found.append(path.parent.name)
         return [n for n in found if EXAMPLE.fullmatch(n)]
 
+    def own_names(self, token: str) -> list[str]:
+        """The runs of this visitor, the newest first."""
+        mine = [(run.created, folder.name) for folder, page, run in self._all() if page.belongs_to(token)]
+        return [name for _, name in sorted(mine, reverse=True)]
+
     def folder(self, token: str, name: str) -> Path:
         """The folder of a run that this token may see; UserError otherwise, whatever the reason."""
         if token == PUBLIC and EXAMPLE.fullmatch(name or "") and (self.examples / name / "run.json").is_file():
@@ -115,7 +132,7 @@ class Session:
         if TOKEN.fullmatch(token or "") and TOKEN.fullmatch(name or ""):
             folder = self.runs / name
             with contextlib.suppress(OSError, ValueError, TypeError):
-                if hmac.compare_digest(Page.load(folder).owner, hash_token(token)):
+                if Page.load(folder).shows_to(token):
                     return folder
         raise UserError("There is no such run here. It may have expired; drop the photo again.")
 
@@ -123,7 +140,25 @@ class Session:
         """The same, for what only the owner may do: prepared runs are nobody's."""
         if token == PUBLIC:
             raise UserError("This is a prepared run; it cannot be changed in place.")
-        return self.folder(token, name)
+        folder = self.folder(token, name)
+        if not Page.load(folder).belongs_to(token):
+            raise UserError("This run was shared with you to look at; drop a photo to make your own.")
+        return folder
+
+    def share(self, token: str, name: str) -> str:
+        """A new token with which anybody may look at the run and take its files; the one before it ends."""
+        folder, key = self.own_folder(token, name), new_token()
+        page = Page.load(folder)
+        page.viewer = hash_token(key)
+        page.save(folder)
+        return key
+
+    def stop_sharing(self, token: str, name: str) -> None:
+        """No token but the owner's shows the run from here on."""
+        folder = self.own_folder(token, name)
+        page = Page.load(folder)
+        page.viewer = ""
+        page.save(folder)
 
     def claim(self, folder: Path, token: str, *, stepwise: bool) -> Page:
         """Make a new run folder this visitor's."""

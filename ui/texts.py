@@ -11,6 +11,8 @@ MASTHEAD = """
   <path d="M6.2 21c.3-6 1.8-11 5.8-11s5.5 5 5.8 11"/>
   <path d="M2.5 13.5c2.2 2.6 5.6 3.9 9.5 3.9s7.300-1.300 9.500-3.900" class="orbit"/></svg>Humanscope</h1>
   <p>One photo becomes splats, a mesh and a posed body. Every step can be opened.</p>
+  <nav class="hs-parts" aria-label="Other parts"><a class="hs-to-compare" href="#compare">Compare</a>
+  <a class="hs-to-evaluation" href="#evaluation">Evaluation</a></nav>
   <button type="button" class="hs-theme" aria-label="Switch between light and dark">
     <span aria-hidden="true">&#9680;</span></button>
 </header>

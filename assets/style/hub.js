@@ -8,6 +8,8 @@ export const hub = {
   draft: {}, // {step: {knob: value}}
   wanted: {}, // {record kind: id of the plate last looked at}
   act: () => {},
+  besides: "", // the run that a second one is being made of, to compare
+  entry: "photo", // what the chosen method begins with: a photo, or an archive of files
 };
 const listeners = new Set();
 
@@ -33,6 +35,8 @@ export function cardOf(name) {
 }
 
 export function act(type, data = {}) {
+  // Whoever leaves a shared run leaves its link as well.
+  if (["example", "mine"].includes(type) && location.hash.startsWith("#run/")) history.replaceState(null, "", location.pathname + location.search);
   hub.act({ type, ...data });
 }
 

@@ -1,20 +1,38 @@
 // One function per widget of the page; Gradio calls each with the widget's element (see ui/layout.py).
-import { hub, receive, say } from "./hub.js";
+import { hub, listen, receive, say } from "./hub.js";
+import { pages } from "./pages.js";
 export { rail } from "./rail.js";
 export { stage } from "./stage.js";
 export { panel } from "./panel.js";
 export { photo, examples } from "./photo.js";
 export { files } from "./files.js";
+export { evaluation } from "./evaluation.js";
+export { compare } from "./compare.js";
 
 // The hidden component through which snapshots come and actions go.
 export function door(element, { props, trigger, watch }) {
     hub.act = (data) => trigger("act", data);
   watch("value", () => receive(props.value));
   receive(props.value);
+  openShared();
   setTimeout(() => {
     if (hub.view.state === "loading") say("The page's server does not answer yet; reload the page in a moment.", "error");
   }, 20000);
   theme();
+  pages();
+}
+
+// A link '#run/NAME/KEY' shows a run that somebody shared.
+function openShared() {
+  let asked = "";
+  const open = () => {
+    const [, run, key] = location.hash.match(/^#run\/([0-9a-f]{32})\/([0-9a-f]{32})$/) || [];
+    if (!run || !hub.visitor || asked === location.hash) return;
+    asked = location.hash;
+    if (hub.view.run !== run) hub.act({ type: "open", run, key });
+  };
+  window.addEventListener("hashchange", () => ((asked = ""), open()));
+  listen(open);
 }
 
 function theme() {

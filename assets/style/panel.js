@@ -18,17 +18,23 @@ export function panel(element) {
   const form = make("div", { class: "hs-knobs" });
   const again = make("button", { type: "button", class: "hs-strong hs-again" });
   const reset = make("button", { type: "button", class: "hs-plain", hidden: true }, "Undo changes");
+  const beside = make("button", { type: "button", class: "hs-plain", hidden: true, title: "A second run with these changes; this one stays" }, "Run beside, to compare");
   const brush = make("button", { type: "button", class: "hs-plain", hidden: true, onclick: () => ((hub.wanted.cutout = "paint"), changed()) }, "Edit cut-out by hand");
   const back = make("button", { type: "button", class: "hs-plain", hidden: true }, "Take back the edit");
   const keep = make("a", { class: "hs-plain hs-keep", hidden: true, download: "" });
   const box = make("section", { class: "hs-box hs-panel", "aria-label": "Inspector" },
     make("div", { class: "hs-panel-head" }, title, badge), words, message, numbers, form,
-    make("div", { class: "hs-actions" }, again, reset, brush, back, keep), only);
+    make("div", { class: "hs-actions" }, again, beside, reset, brush, back, keep), only);
   element.append(box);
   again.addEventListener("click", () => {
     const name = hub.selected;
     again.disabled = true;
     act("run_from", { step: name, settings: hub.draft });
+  });
+  beside.addEventListener("click", () => {
+    hub.besides = hub.view.run;
+    act("beside", { settings: hub.draft });
+    location.hash = "#compare";
   });
   reset.addEventListener("click", () => {
     hub.draft = {};
@@ -57,11 +63,13 @@ export function panel(element) {
     }
     const dirty = Object.keys(hub.draft).length > 0;
     reset.hidden = !dirty;
+    beside.hidden = hub.view.guest || !dirty || hub.view.busy;
     const first = hub.view.steps.find((s) => stale().has(s.name));
     again.disabled = !card || (hub.view.busy && !dirty);
     again.textContent = hub.view.stepwise ? "Redo this step" : dirty && first ? `Run again from ${first.title}` : "Run from here";
-    brush.hidden = now.record !== "cutout" || hub.view.busy || !now.kept;
-    back.hidden = !now.replaced || hub.view.busy;
+    again.hidden = Boolean(hub.view.guest);
+    brush.hidden = hub.view.guest || now.record !== "cutout" || hub.view.busy || !now.kept;
+    back.hidden = hub.view.guest || !now.replaced || hub.view.busy;
     drawNumbers(numbers, now, drawn);
     drawKeep(keep, now);
   });

@@ -1,52 +1,85 @@
 // The photo: drop, choose, camera, paste; and the examples.
-import { act, address, hub, listen, make, say } from "./hub.js";
+import { act, address, changed, hub, listen, make, say } from "./hub.js";
 
 let take = async () => {};
 
 export function photo(element, { props }) {
   const choose = make("input", { type: "file", accept: "image/*,.heic,.heif", id: "hs-file", "aria-label": "Choose a photo", class: "hs-hidden-input" });
   const picture = make("img", { alt: "The photo you chose", hidden: true });
-  const words = make("span", { class: "hs-drop-words" }, make("b", {}, "Drop a photo"), make("span", {}, "one person, head to feet"));
+  const [first, second] = [make("b"), make("span")];
+  const words = make("span", { class: "hs-drop-words" }, first, second);
   const zone = make("label", { class: "hs-drop", for: "hs-file" }, picture, words);
   const browse = make("button", { type: "button", class: "hs-plain", onclick: () => choose.click() }, "Choose");
   const camera = make("button", { type: "button", class: "hs-plain", onclick: () => openCamera(take) }, "Camera");
+  const paste = make("span", { class: "hs-soft" }, "or paste");
   const name = make("p", { class: "hs-file-name", "aria-live": "polite" });
-  element.append(make("h2", { class: "hs-heading" }, "Photo"), choose, zone,
-    make("div", { class: "hs-row" }, browse, camera, make("span", { class: "hs-soft" }, "or paste")), name);
+  const heading = make("h2", { class: "hs-heading" });
+  element.append(heading, choose, zone, make("div", { class: "hs-row" }, browse, camera, paste), name);
+
+  // What the chosen method begins with decides what can be dropped.
+  const begin = (entry) => {
+    const archive = entry === "archive";
+    if (hub.entry !== entry) forget();
+    hub.entry = entry;
+    heading.textContent = archive ? "Views" : "Photo";
+    first.textContent = archive ? "Drop a ZIP of views" : "Drop a photo";
+    second.textContent = archive ? "pictures from several sides" : "one person, head to feet";
+    choose.accept = archive ? ".zip,application/zip" : "image/*,.heic,.heif";
+    choose.setAttribute("aria-label", archive ? "Choose a ZIP of views" : "Choose a photo");
+    camera.hidden = paste.hidden = archive;
+    document.body.dataset.hsEntry = entry;
+    changed();
+  };
+  const forget = () => {
+    props.value = null;
+    name.textContent = "";
+    picture.hidden = true;
+    zone.classList.remove("hs-full");
+    delete document.body.dataset.hsPhoto;
+  };
+  const chosen = async (system) => {
+    const answer = await fetch(address(`systems/${system}.json`)).catch(() => null);
+    if (answer?.ok) begin((await answer.json()).entry);
+  };
+  begin("photo");
+  window.addEventListener("hs-system", (event) => chosen(event.detail));
+  if (props.system) chosen(props.system);
 
   take = async (file) => {
     if (!file) return;
     props.value = null;
-    if (hub.view.upload_bytes && file.size > hub.view.upload_bytes) {
-      say(`The photo is larger than ${Math.round(hub.view.upload_bytes / 2 ** 20)} MB; send a smaller copy.`, "error");
+    const archive = hub.entry === "archive", limit = archive ? hub.view.archive_bytes : hub.view.upload_bytes;
+    const what = archive ? "ZIP" : "photo";
+    if (limit && file.size > limit) {
+      say(`The ${what} is larger than ${Math.round(limit / 2 ** 20)} MB; send a smaller ${archive ? "one" : "copy"}.`, "error");
       return;
     }
     name.textContent = "Sending…";
     if (picture.src) URL.revokeObjectURL(picture.src);
-    picture.src = URL.createObjectURL(file);
-    picture.hidden = false;
-    zone.classList.add("hs-full");
+    picture.src = archive ? "" : URL.createObjectURL(file);
+    picture.hidden = archive;
+    zone.classList.toggle("hs-full", !archive);
     picture.onerror = () => {
       picture.hidden = true; // a kind that this browser cannot show; the server says what it makes of it
       zone.classList.remove("hs-full");
     };
-    const query = new URLSearchParams({ name: file.name || "photo" });
+    const query = new URLSearchParams({ name: file.name || what, ...(archive ? { kind: "archive" } : {}) });
     let answer, facts;
     try {
       answer = await fetch(address(`photo/${hub.visitor}?${query}`), { method: "POST", body: file });
       facts = await answer.json();
     } catch {
       name.textContent = "";
-      say("The photo could not be sent; check the connection and try again.", "error");
+      say(`The ${what} could not be sent; check the connection and try again.`, "error");
       return;
     }
     if (!answer.ok) {
       name.textContent = "";
-      say(facts.detail || "The photo could not be sent; try another.", "error");
+      say(facts.detail || `The ${what} could not be sent; try another.`, "error");
       return;
     }
     props.value = { upload: facts.upload };
-    name.textContent = file.name || "photo";
+    name.textContent = file.name || what;
     say("");
     document.body.dataset.hsPhoto = "yes";
   };
@@ -68,7 +101,7 @@ export function photo(element, { props }) {
   });
   document.addEventListener("paste", (event) => {
     const file = [...(event.clipboardData?.files || [])].find((f) => f.type.startsWith("image/"));
-    if (file) take(file);
+    if (file && hub.entry === "photo") take(file);
   });
 }
 
@@ -117,11 +150,11 @@ async function openCamera(use) {
 export function examples(element, { props }) {
   const found = props.examples || [];
   if (!found.length) return;
-  const lists = { run: make("ul", { class: "hs-gallery" }), photo: make("ul", { class: "hs-gallery" }) };
+  const lists = Object.fromEntries(["run", "photo", "views"].map((kind) => [kind, make("ul", { class: "hs-gallery" })]));
   const buttons = found.map((entry) => {
     const picture = entry.poster ? make("img", { src: address(entry.poster), alt: "", loading: "lazy" }) : null;
     const button = make("button", { type: "button" }, picture, make("span", {}, entry.label));
-    button.title = entry.kind === "run" ? "Open this prepared run" : "Use this photo";
+    button.title = { run: "Open this prepared run", photo: "Use this photo", views: "Use these views" }[entry.kind];
     button.addEventListener("click", async () => {
       if (entry.kind === "run") act("example", { name: entry.name });
       else {
@@ -132,10 +165,15 @@ export function examples(element, { props }) {
     lists[entry.kind].append(make("li", {}, button));
     return button;
   });
-  for (const [kind, words] of [["photo", "Photos to try"], ["run", "Prepared runs"]]) {
-    if (lists[kind].children.length) element.append(make("h2", { class: "hs-heading" }, words), lists[kind]);
+  const heads = {};
+  for (const [kind, words] of [["photo", "Photos to try"], ["views", "Views to try"], ["run", "Prepared runs"]]) {
+    heads[kind] = make("h2", { class: "hs-heading" }, words);
+    if (lists[kind].children.length) element.append(heads[kind], lists[kind]);
   }
   listen(() => {
+    // Only what the chosen method can begin with is offered.
+    lists.photo.hidden = heads.photo.hidden = hub.entry !== "photo";
+    lists.views.hidden = heads.views.hidden = hub.entry !== "archive";
     const shown = hub.view.mine ? null : hub.view.run;
     found.forEach((entry, i) => buttons[i].toggleAttribute("aria-current", entry.kind === "run" && entry.name === shown));
   });

@@ -89,7 +89,7 @@ function move(event, list) {
 function sentence() {
   const view = hub.view;
   if (view.state === "loading") return { shown: "", spoken: "" };
-  if (!view.steps.length) return { shown: "No run yet. Choose a photo of one person, head to feet.", spoken: "" };
+  if (!view.steps.length) return { shown: hub.entry === "archive" ? "No run yet. Choose a ZIP of views of one person." : "No run yet. Choose a photo of one person, head to feet.", spoken: "" };
   const running = view.steps.find((s) => s.state === "running");
   if (running) {
     const part = running.fraction == null ? "" : `, ${Math.round(running.fraction * 100)} %`;
@@ -102,6 +102,7 @@ function sentence() {
   }
   const turn = view.steps.find((s) => s.state === "needs-you");
   if (turn) return both(`${turn.title} is done. Look at it, then continue, or change a knob and redo it.`);
+  if (view.guest) return both("A run that was shared with you, to look at. Drop a photo to make your own.");
   if (!view.mine) return both(`A prepared run: ${view.run.replace(/[_-]/g, " ")}. Drop a photo to make your own.`);
   if (view.state === "cancelled") return both("Stopped. What was finished is kept.");
   if (view.message) return both(view.message);

@@ -114,6 +114,16 @@ function prepare(scene) {
   return known.get(scene);
 }
 
+// The frame of a sheet that is nearest to an angle (degrees), as large as fits into the canvas.
+export function drawFrame(paper, sheet, angle) {
+  const { width: wide, height: high } = paper.canvas, to = Math.min(wide, high);
+  const side = sheet.naturalWidth / COLUMNS;
+  const count = COLUMNS * Math.round(sheet.naturalHeight / side);
+  const index = Math.round((angle / 360) * count) % count;
+  paper.imageSmoothingQuality = "high";
+  paper.drawImage(sheet, (index % COLUMNS) * side, Math.floor(index / COLUMNS) * side, side, side, (wide - to) / 2, (high - to) / 2, to, to);
+}
+
 // Draws one of the sheet's frames; drag, arrow keys and spinning choose which.
 function turner(canvas, tell) {
   const sheet = new Image();
@@ -186,11 +196,9 @@ function turner(canvas, tell) {
     if (key === painted || !wide) return;
     painted = key;
     if (canvas.width !== wide || canvas.height !== high) [canvas.width, canvas.height] = [wide, high];
-    const to = Math.min(wide, high);
     const paper = canvas.getContext("2d");
     paper.clearRect(0, 0, wide, high);
-    paper.imageSmoothingQuality = "high";
-    paper.drawImage(sheet, (index % COLUMNS) * side, Math.floor(index / COLUMNS) * side, side, side, (wide - to) / 2, (high - to) / 2, to, to);
+    drawFrame(paper, sheet, angle);
     canvas.dataset.frame = index;
     canvas.setAttribute("aria-valuenow", Math.round(angle));
     canvas.setAttribute("aria-valuetext", `${Math.round(angle)} degrees`);

@@ -1,13 +1,14 @@
 // The stage: one thing of the selected step at a time, on plates that are made once and never mounted anew.
 import { address, changed, hub, listen, make, step } from "./hub.js";
 import { curve, fit } from "./fit.js";
+import { grid } from "./grid.js";
 import { paint } from "./paint.js";
 import { people, points } from "./points.js";
 import { solid } from "./solid.js";
 import { wipe } from "./wipe.js";
 
 export const RESUME = "What was finished is kept; press Resume to go on.";
-const KINDS = { picture, wipe, solid, points, people, paint, fit, curve };
+const KINDS = { picture, wipe, solid, points, people, paint, fit, curve, grid };
 
 export function stage(element, { props }) {
   const tabs = make("div", { class: "hs-tabs", role: "tablist", "aria-label": "Views of this step" });
@@ -95,6 +96,7 @@ function drawTabs(tabs, found, shown, now) {
 function drawEmpty(empty, now) {
   const view = hub.view;
   let title = "Choose a photo", words = "A photo of one person, head to feet, gives the best result.";
+  if (hub.entry === "archive") [title, words] = ["Choose a ZIP of views", "Pictures of one person from several sides, with normal maps where there are some."];
   if (view.state === "loading") [title, words] = ["", ""];
   else if (now?.state === "running") [title, words] = [now.title, "At work…"];
   else if (now && ["failed", "missing", "cancelled"].includes(now.state)) {
@@ -116,7 +118,7 @@ function backdrop() {
 function captionOf(shown, now) {
   if (!now) return "";
   const back = shown?.type === "solid" && ["splats", "mesh", "views"].includes(now.record);
-  if (back) return "The back and all hidden surface are generated, not in the photo.";
+  if (back && now.kind !== "measured" && hub.card?.entry !== "archive") return "The back and all hidden surface are generated, not in the photo.";
   return now.kind === "generated" && shown ? "Generated, not in the photo." : "";
 }
 

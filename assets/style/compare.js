@@ -1,0 +1,220 @@
+// Two runs side by side under one turn: the frames of both at the same angle, and the numbers that differ.
+import { act, address, hub, listen, make, seconds } from "./hub.js";
+import { drawFrame } from "./solid.js";
+
+const AT = "#compare";
+const MODES = [["beside", "Side by side"], ["wipe", "One over the other"], ["difference", "Difference"]];
+
+export function compare(element, { props }) {
+  const sides = [0, 1].map((k) => side(k));
+  const turn = make("input", { type: "range", min: "0", max: "359", value: "0", "aria-label": "Turn both, in degrees" });
+  const wipe = make("input", { type: "range", min: "0", max: "100", value: "50", "aria-label": "How much of B covers A" });
+  const spin = make("button", { type: "button", class: "hs-plain", "aria-pressed": "false" }, "Spin");
+  const modes = make("div", { class: "hs-switch", role: "group", "aria-label": "How they are shown" });
+  const pair = make("div", { class: "hs-compare-pair" }, ...sides.map((s) => s.figure));
+  const words = make("p", { class: "hs-compare-words", role: "status" });
+  const table = make("table", { class: "hs-eval-table" });
+  const beside = make("div", { class: "hs-row", hidden: true });
+  element.append(
+    make("div", { class: "hs-eval-head" }, make("h2", { tabindex: "-1" }, "Compare"), make("p", { class: "hs-soft" }, "Two runs under one turn."),
+      make("a", { class: "hs-plain", href: "#" }, "Back to the person")),
+    words,
+    make("section", { class: "hs-box", "aria-label": "Both runs" }, pair, make("div", { class: "hs-wipe-bar" }, modes, spin, turn, wipe), beside),
+    make("section", { class: "hs-box hs-eval-scroll", "aria-label": "Numbers of both", tabindex: "0" }, table));
+  let runs = [], mode = "beside", request = 0, last = 0, known = "";
+
+  function side(k) {
+    const choose = make("select", { "aria-label": `Run ${"AB"[k]}` });
+    const canvas = make("canvas", { class: "hs-compare-canvas", role: "img" });
+    const sheet = new Image();
+    const self = { choose, canvas, sheet, ready: false, run: null, figure: make("figure", {}, make("figcaption", {}, make("b", {}, "AB"[k]), choose), canvas) };
+    sheet.onload = () => ((self.ready = true), paint());
+    sheet.onerror = () => ((self.ready = false), tell(`The frames of ${"AB"[k]} could not be made.`));
+    choose.addEventListener("change", () => put(self, Number(choose.value)));
+    let from = null;
+    canvas.addEventListener("pointerdown", (event) => {
+      from = { x: event.clientX, at: Number(turn.value) };
+      canvas.setPointerCapture(event.pointerId);
+      rotate(false);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (!from) return;
+      turn.value = (((from.at - (event.clientX - from.x) * 0.6) % 360) + 360) % 360;
+      paint();
+    });
+    for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, () => (from = null));
+    return self;
+  }
+
+  const tell = (sentence) => (words.textContent = sentence);
+  function put(one, index) {
+    one.run = runs[index] || null;
+    one.choose.value = String(index);
+    one.ready = false;
+    const src = one.run?.frames ? address(one.run.frames) : "";
+    one.canvas.setAttribute("aria-label", one.run ? titleOf(one.run) : "No run");
+    if (src && one.sheet.src === src) one.ready = true;
+    else if (src) one.sheet.src = src;
+    paint();
+    numbers();
+  }
+
+  async function read() {
+    const answer = await fetch(address(`runs/${hub.visitor}`)).catch(() => null);
+    if (!answer?.ok) return tell("The runs could not be read; reload the page.");
+    const before = sides.map((s) => s.run?.run);
+    runs = await answer.json();
+    const shown = runs.map((run, i) => make("option", { value: i }, titleOf(run)));
+    sides.forEach((s) => s.choose.replaceChildren(...shown.map((o) => o.cloneNode(true))));
+    const place = (name) => runs.findIndex((run) => run.run === name);
+    // A run made to be compared stands on the right, the one that it was made from on the left.
+    if (hub.besides && runs[0]?.run !== hub.besides && place(hub.besides) > 0) {
+      before.splice(0, 2, hub.besides, runs[0].run);
+      hub.besides = "";
+    }
+    const wanted = [Math.min(1, runs.length - 1), 0]; // B is the newest, A the one before
+    sides.forEach((s, k) => put(s, place(before[k]) >= 0 ? place(before[k]) : wanted[k]));
+    const enough = runs.filter((run) => run.frames).length > 1;
+    tell(enough ? "" : "Two finished runs are needed. Change a knob and press “Run beside, to compare”, or make a run of your own.");
+    drawBeside();
+  }
+
+  // The same photo under another method, kept beside the run that is there.
+  async function drawBeside() {
+    const mine = runs.find((run) => run.mine);
+    beside.hidden = true;
+    if (!mine || hub.view.busy) return;
+    const begins = await Promise.all((props.systems || []).map((name) => entryOf(name)));
+    const entry = begins[props.systems.indexOf(mine.system)];
+    const others = props.systems.filter((name, i) => name !== mine.system && entry && begins[i] === entry);
+    beside.hidden = !others.length;
+    const begin = (system) => {
+      hub.besides = mine.run;
+      act("beside", { run: mine.run, system, settings: {} });
+    };
+    beside.replaceChildren(make("span", { class: "hs-soft" }, `${mine.photo} with another method:`),
+      ...others.map((name) => make("button", { type: "button", class: "hs-plain", onclick: () => begin(name) }, name)));
+  }
+
+  function paint() {
+    const [a, b] = sides;
+    const angle = Number(turn.value);
+    turn.setAttribute("aria-valuetext", `${Math.round(angle)} degrees`);
+    b.figure.classList.toggle("hs-compare-second", mode !== "beside");
+    b.canvas.hidden = mode !== "beside";
+    wipe.hidden = mode !== "wipe";
+    for (const one of mode === "beside" ? sides : [a]) {
+      const paper = clear(one.canvas);
+      if (one.ready) drawFrame(paper, one.sheet, angle);
+      one.canvas.dataset.ready = one.ready ? "yes" : "no";
+      one.canvas.dataset.angle = Math.round(angle);
+    }
+    if (mode === "beside" || !b.ready) return;
+    const paper = a.canvas.getContext("2d");
+    if (mode === "difference") return difference(paper, angle);
+    paper.save();
+    const from = a.canvas.width * (1 - wipe.value / 100);
+    paper.beginPath();
+    paper.rect(from, 0, a.canvas.width, a.canvas.height);
+    paper.clip();
+    paper.clearRect(from, 0, a.canvas.width, a.canvas.height);
+    drawFrame(paper, b.sheet, angle);
+    paper.restore();
+    paper.fillStyle = getComputedStyle(a.canvas).color;
+    paper.fillRect(Math.round(from) - 1, 0, 2, a.canvas.height);
+  }
+  // Both on black, so that only what differs is light.
+  function difference(paper, angle) {
+    const other = make("canvas", { width: paper.canvas.width, height: paper.canvas.height });
+    for (const [on, sheet] of [[paper, sides[0].sheet], [other.getContext("2d"), sides[1].sheet]]) {
+      on.fillStyle = "#000";
+      on.fillRect(0, 0, other.width, other.height);
+      if (sheet.naturalWidth) drawFrame(on, sheet, angle);
+    }
+    paper.globalCompositeOperation = "difference";
+    paper.drawImage(other, 0, 0);
+    paper.globalCompositeOperation = "source-over";
+  }
+  function clear(canvas) {
+    const ratio = Math.min(devicePixelRatio || 1, 2);
+    const [wide, high] = [Math.round(canvas.clientWidth * ratio), Math.round(canvas.clientHeight * ratio)];
+    if (canvas.width !== wide || canvas.height !== high) [canvas.width, canvas.height] = [wide, high];
+    const paper = canvas.getContext("2d");
+    paper.clearRect(0, 0, wide, high);
+    return paper;
+  }
+
+  async function numbers() {
+    const key = sides.map((s) => `${s.run?.run} ${JSON.stringify(s.run?.facts)} ${s.run?.state}`).join();
+    if (key === known) return;
+    known = key;
+    if (!table.children.length) table.replaceChildren(make("caption", {}, "Reading the numbers…"));
+    const columns = await Promise.all(sides.map((s) => (s.run ? rowsOf(s.run) : new Map())));
+    if (key !== known) return;
+    const names = [...new Set(columns.flatMap((c) => [...c.keys()]))];
+    const cell = (value) => make("td", {}, value ?? "–");
+    table.replaceChildren(make("thead", {}, make("tr", {}, make("th", { scope: "col" }, ""), make("th", { scope: "col" }, "A"), make("th", { scope: "col" }, "B"))),
+      make("tbody", {}, ...names.map((name) => make("tr", { "data-differs": columns[0].get(name) !== columns[1].get(name) ? "yes" : null },
+        make("th", { scope: "row" }, name), cell(columns[0].get(name)), cell(columns[1].get(name))))));
+  }
+  async function rowsOf(run) {
+    const rows = new Map([["Method", run.system], ["Photo", run.photo], ["Seed", String(run.seed)]]);
+    for (const [step, values] of Object.entries(run.settings || {})) for (const [knob, value] of Object.entries(values)) rows.set(`${step}: ${knob}`, String(value));
+    if (run.by_hand.length) rows.set("Edited by hand", run.by_hand.join(", "));
+    for (const [kind, where] of run.facts) {
+      const answer = await fetch(address(where)).catch(() => null);
+      if (answer?.ok) for (const [name, value] of await answer.json()) rows.set(`${kind}: ${name}`, String(value));
+    }
+    rows.set("Work in all", seconds(run.seconds.reduce((sum, [, s]) => sum + s, 0)));
+    return rows;
+  }
+
+  modes.append(...MODES.map(([name, label]) => make("button", { type: "button", "aria-pressed": name === mode ? "true" : "false", "data-mode": name, onclick: () => {
+    mode = name;
+    [...modes.children].forEach((b) => b.setAttribute("aria-pressed", b.dataset.mode === mode ? "true" : "false"));
+    paint();
+  } }, label)));
+  turn.addEventListener("input", () => (rotate(false), paint()));
+  wipe.addEventListener("input", paint);
+  spin.addEventListener("click", () => rotate(!request));
+  function rotate(on) {
+    cancelAnimationFrame(request);
+    request = on ? requestAnimationFrame(tick) : 0;
+    last = 0;
+    spin.setAttribute("aria-pressed", on ? "true" : "false");
+  }
+  function tick(time) {
+    if (last) turn.value = (Number(turn.value) + ((time - last) / 12000) * 360) % 360;
+    last = last && time - last < 33 ? last : time; // the slider has whole degrees
+    paint();
+    request = requestAnimationFrame(tick);
+  }
+  new ResizeObserver(() => paint()).observe(pair);
+  let state = "";
+  const open = () => location.hash === AT && hub.visitor;
+  listen(() => {
+    const now = `${hub.view.run} ${hub.view.state}`;
+    if (open() && now !== state) {
+      state = now;
+      read();
+    }
+  });
+  window.addEventListener("hashchange", () => {
+    rotate(false);
+    if (open()) read();
+    if (location.hash === AT) element.querySelector("h2").focus();
+  });
+}
+
+const entries = new Map();
+function entryOf(system) {
+  if (!entries.has(system)) entries.set(system, fetch(address(`systems/${system}.json`)).then((a) => (a.ok ? a.json() : {}), () => ({})).then((card) => card.entry));
+  return entries.get(system);
+}
+
+function titleOf(run) {
+  const changed = Object.values(run.settings || {}).flatMap((values) => Object.entries(values).map(([k, v]) => `${k.replace(/_/g, " ")} ${v}`));
+  const hand = run.by_hand.length ? ["edited by hand"] : [];
+  const own = run.mine ? run.photo : `prepared: ${run.run.replace(/[_-]/g, " ")}`;
+  return [own, run.system, ...changed, ...hand, run.busy ? "at work" : run.frames ? "" : "no frames yet"].filter(Boolean).join(", ");
+}
