@@ -197,6 +197,28 @@ class Step:
                 came = type(inputs[name]).__name__
                 raise UserError(f"'{self.name}' needs a {wanted.__name__} as '{name}'; a {came} came.")
 
+    def renamed(self, name: str, **sources: str) -> Step:
+        """The same step under another name, or the same one, fed by other steps, for a recipe that has it twice.
+
+        sources: input name -> the name of the record it takes instead ('.' written as '_'), for example
+        `layers.renamed("hgm.layers", body_fit="hgm_refine")`. ValueError for an input that the step does not have.
+        """
+        unknown = set(sources) - set(self.inputs)
+        if unknown:
+            raise ValueError(
+                f"'{self.name}' has no input {', '.join(sorted(unknown))}; it has {', '.join(self.inputs)}."
+            )
+        inputs = {sources.get(n, n): kind for n, kind in self.inputs.items()}
+        if len(inputs) < len(self.inputs):
+            raise ValueError(f"'{name}' would take one record as two of the inputs {', '.join(self.inputs)}.")
+        own = {sources.get(n, n): n for n in self.inputs}
+        function = self.function
+
+        def fed(*, params: Any, ctx: Context, **given: Record) -> Record:
+            return function(**{own[n]: record for n, record in given.items()}, params=params, ctx=ctx)
+
+        return dataclasses.replace(self, name=name, inputs=inputs, function=fed)
+
     def run(self, inputs: dict[str, Record], params: Any, ctx: Context) -> Record:
         """Do the work on checked inputs; the result is of the declared type."""
         self.check_inputs(inputs)

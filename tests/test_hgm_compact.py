@@ -52,7 +52,8 @@ def given() -> HgmInput:
     anchor = ball()
     pose = orbit_pose(0.0)[None]
     rgb = torch.where(anchor.mask[:, None], anchor.front_colour, 1.0)
-    maps = torch.cat([anchor.mask[:, None].float(), torch.rand(1, 15, SIZE, SIZE, generator=seeded(3))], 1)
+    others = torch.rand(1, CONFIG.extra_channels - 1, SIZE, SIZE, generator=seeded(3))
+    maps = torch.cat([anchor.mask[:, None].float(), others], 1)
     vertices = torch.from_numpy(stand_in_body(CONFIG.tokens, (0.3, 0.3, 0.3)))
     ones = torch.ones(CONFIG.tokens, 1)
     body = BodyAnchor(
@@ -192,7 +193,7 @@ def test_the_shipped_size_fits_one_file() -> None:
         network = HgmNetwork(COMPACT)
     count = sum(p.numel() for p in network.parameters())
     assert 5e6 < count < 16 * 2**20 / 2, "float16, at most 16 MiB"
-    assert network.unet.conv_in.weight.shape[1] == COMPACT.in_channels == 25
+    assert network.unet.conv_in.weight.shape[1] == COMPACT.in_channels == 32
 
 
 def test_pictures_need_not_be_square(fresh: HgmNetwork) -> None:

@@ -24,7 +24,9 @@ LAYERS = [
     ["pipelines.person"],
     ["pipelines.matte", "pipelines.keypoints"],
     ["pipelines.body"],
-    ["pipelines.projection", "pipelines.hgm", "pipelines.synchuman", "pipelines.views"],
+    ["pipelines.projection"],
+    # HGM's compact preset corrects the layers of `projection` and draws them with its splats.
+    ["pipelines.hgm", "pipelines.synchuman", "pipelines.views"],
     ["pipelines.evaluate"],
     ["pipelines.export"],
     ["pipelines.systems"],

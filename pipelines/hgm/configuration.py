@@ -8,7 +8,7 @@ from typing import Literal
 from pipelines.step import UserError
 
 RAYS = 6  # moment and direction of a pixel's ray
-BODY_MAPS = 15  # coverage 1, front and back depth 2, front and back normals 6, front and back rest coordinates 6
+LAYER_MAPS = 23  # of the compact preset, after RGB and rays: `layer_input.CHANNELS` from alpha on
 
 
 @dataclass(frozen=True)
@@ -129,15 +129,16 @@ RELEASED = HgmConfig(
     mix_net=_RELEASED_LINE,
 )  # fmt: skip
 
-# The published design in a size that two cores can train: full-resolution anchored layers, sound attention.
+# The published design in a size that two cores can train: anchored layers at full resolution, sound attention. Its
+# pictures are crops of 128 x 96 (`layer_input`): depth errors are as long as limbs, and the layers keep their detail.
 COMPACT = HgmConfig(
     name="compact",
     unet=UNetShape(
         down=(32, 64, 96, 160, 160), down_attention=(False, False, False, False, True),
         up=(160, 160, 96, 64, 32), up_attention=(True, False, False, False, False), layers=1, heads=8,
     ),
-    input_size=256,
-    extra_channels=1 + BODY_MAPS,
+    input_size=128,
+    extra_channels=LAYER_MAPS,
     decoder="layers2",
     encoder=(32, 64, 96),
     encoder_blocks=(1, 1, 1),

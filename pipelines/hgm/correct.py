@@ -1,0 +1,40 @@
+"""Two layers through the compact network."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipelines.hgm.coarse import CoarseParams
+from pipelines.hgm.layer_input import improved, layer_input
+from pipelines.hgm.layer_network import LayerNetwork, load_layer_network
+from pipelines.records import Body, BodyMaps, Layers
+from pipelines.step import Context
+
+
+def correct(layers: Layers, body: Body, maps: BodyMaps, params: CoarseParams, ctx: Context) -> Layers:
+    """The work of the step `hgm.coarse`; see its declaration."""
+    network = _network(ctx.weight_file("hgm.layers"))
+    given = layer_input(layers, body, maps)
+    ctx.progress(0.2, "what the network sees")
+    with torch.inference_mode():
+        answer = network(torch.from_numpy(given.channels)[None])
+    moves = answer.moves[0].numpy() * np.float32(params.depth)
+    tint = answer.tint[0].numpy() * np.float32(params.colour)
+    ctx.progress(0.8, "front and back moved", moved_picture(moves, given.mask))
+    return improved(layers, given.crop, moves, tint)
+
+
+def moved_picture(moves: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(H, 2 W, 3) how front and back were moved: red towards the camera, blue away, full at a tenth of the height."""
+    strength = np.clip(moves / 0.1, -1, 1) * mask
+    rgb = np.stack([1 - np.maximum(strength, 0), 1 - np.abs(strength), 1 - np.maximum(-strength, 0)], -1)
+    return np.hstack(list(rgb)).astype(np.float32)
+
+
+@lru_cache(maxsize=2)
+def _network(path: Path) -> LayerNetwork:
+    return load_layer_network(path)

@@ -1,0 +1,68 @@
+"""The compact network that corrects two layers: HGM's U-Net and output convolution, read by the decoder `layers2`.
+
+Its modules carry the names they have in `HgmNetwork`, so that one file serves both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from pipelines.hgm.configuration import COMPACT, HgmConfig
+from pipelines.hgm.layer_input import REACH, place_of
+from pipelines.hgm.layers2 import LAYER_CHANNELS
+from pipelines.hgm.unet import UNet
+from pipelines.step import UserError
+
+
+@dataclass(frozen=True)
+class LayerAnswer:
+    """raw (B, 20, H, W) as in `layers2`; moves (B, 2, H, W): of front and back depth, crop heights, REACH at most;
+    tint (B, 3, H, W): what is added to the back's colours 0..1."""
+
+    raw: Tensor
+    moves: Tensor
+    tint: Tensor
+
+
+class LayerNetwork(nn.Module):
+    """Channels of `layer_input` (B, 32, H, W) -> `LayerAnswer`. New weights answer zero."""
+
+    def __init__(self, config: HgmConfig = COMPACT) -> None:
+        super().__init__()
+        self.unet = UNet(2, config.in_channels, config.raw_channels, config.unet, config.quirks)
+        self.conv = nn.Conv2d(config.raw_channels, config.raw_channels, 1)
+        nn.init.zeros_(self.conv.weight)
+        assert self.conv.bias is not None
+        nn.init.zeros_(self.conv.bias)
+
+    def forward(self, channels: Tensor) -> LayerAnswer:
+        """One picture per person; the layers' own colours come back with the tint 0."""
+        raw = self.conv(self.unet(channels, views=1)[0]).float()
+        return self.read(raw, channels)
+
+    @staticmethod
+    def read(raw: Tensor, channels: Tensor) -> LayerAnswer:
+        """The raw output (B, 20, H, W) as moves and tint; the gate and own colour are those of `layers2`."""
+        back = raw[:, LAYER_CHANNELS:]
+        moves = REACH * torch.stack([raw[:, 0], back[:, 0]], 1).tanh()
+        shown = (channels[:, place_of("back_rgb")].float() + 1) / 2
+        own = 0.5 + 0.5 * back[:, 7:10].tanh()
+        return LayerAnswer(raw, moves, back[:, 6:7].tanh() * (own - shown))
+
+
+def load_layer_network(path: Path) -> LayerNetwork:
+    """The network of a safetensors file, ready to answer; UserError when the file is not of this network."""
+    network = LayerNetwork()
+    try:
+        network.load_state_dict({k: v.float() for k, v in load_file(path).items()}, strict=True)
+    except Exception as error:
+        raise UserError(
+            f"'{path.name}' does not hold the weights of the compact layer network ({str(error).splitlines()[0]}); "
+            "give the file that training.hgm.train_layers wrote."
+        ) from error
+    return network.eval()

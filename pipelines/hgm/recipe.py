@@ -1,0 +1,64 @@
+"""The system `hgm` on the compact preset, in the order of the paper.
+
+    photo -> who is in it -> cut-out -> keypoints -> body
+          -> body maps -> two layers -> the network corrects them: the coarse person
+          -> the body refined against the coarse person
+          -> body maps, two layers and the network once more, on the refined body: the fused person
+          -> splats -> turntable, textured mesh
+
+Up to the two layers it is `projection`, whose results are used again; where the network answers zero it stays so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.body.fit_step import body_fit
+from pipelines.hgm.coarse import coarse
+from pipelines.hgm.refine import refine
+from pipelines.keypoints import keypoints
+from pipelines.matte import matte
+from pipelines.person import person
+from pipelines.photo import photo
+from pipelines.projection.body_maps import body_maps
+from pipelines.projection.layers import layers
+from pipelines.projection.mesh import mesh
+from pipelines.projection.splats import splats
+from pipelines.projection.turntable import turntable
+from pipelines.recipe import Recipe
+
+RECIPE = Recipe(
+    "hgm",
+    "HGM",
+    "The two layers corrected by a network, the body refined against them, and both once more.",
+    "compact",
+    (
+        photo, person, matte, keypoints, body_fit, body_maps, layers, coarse, refine,
+        body_maps.renamed("hgm.maps", body_fit="hgm_refine"),
+        layers.renamed("hgm.layers", body_fit="hgm_refine", body_maps="hgm_maps"),
+        coarse.renamed("hgm.fused", layers="hgm_layers", body_fit="hgm_refine", body_maps="hgm_maps"),
+        splats.renamed("splats", layers="hgm_fused", body_fit="hgm_refine"),
+        turntable.renamed("turntable", body_fit="hgm_refine"),
+        mesh.renamed("mesh", layers="hgm_fused", body_fit="hgm_refine"),
+    ),
+    warm={
+        "photo": {"longest_side": 512},
+        "body.maps": {"resolution": 192},
+        "hgm.maps": {"resolution": 192},
+        "hgm.refine": {"iterations": 6},
+        "splats": {"count": 6000},
+        "turntable": {"frames": 2, "size": 96},
+        "mesh": {"faces": 2000, "texture": 256, "voxel": 20.0},
+    },
+)  # fmt: skip
+
+_SILENT = {"depth": 0.0, "colour": 0.0}
+
+# Rows of the paper's Tables 4 and 6 as settings of the recipe. What stands before the first changed step is used again.
+ABLATION: dict[str, dict[str, dict[str, Any]]] = {
+    "whole": {},
+    "without refinement": {"hgm.refine": {"enabled": False}},
+    "without side views": {"hgm.refine": {"sides": 0.0, "depth": 0.0}},
+    "without the network": {"hgm.coarse": _SILENT, "hgm.fused": _SILENT, "hgm.refine": {"again": False}},
+    "one pass": {"hgm.fused": _SILENT},
+}

@@ -1,0 +1,151 @@
+"""The system `hgm`: who feeds whom, the ablation's settings, and a whole run with a network that answers zero."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import save_file
+
+from pipelines.evaluate.oracle import ESTIMATED, TRUE_BODY
+from pipelines.evaluate_run import run_variants, steps_of
+from pipelines.hgm.layer_network import LayerNetwork
+from pipelines.hgm.recipe import ABLATION, RECIPE
+from pipelines.records import Body, Cutout, Layers, Person, Record, Splats, Upload, ViewSet, to_bytes
+from pipelines.run import Executor, create_run
+from pipelines.step import Context, NoParams, step
+from pipelines.store import Store
+from pipelines.systems import SYSTEMS, find_system
+from tests.test_hgm_refine import body_with, miss, scene
+
+
+@step("add", version=3, title="Add")
+def add(photo: Cutout, body_fit: Body, params: NoParams, ctx: Context) -> Cutout:
+    """One value of the body onto the picture."""
+    return Cutout(photo.rgba + body_fit["root_translation"][2])
+
+
+def test_a_renamed_step_is_the_same_work_on_other_records() -> None:
+    twice = add.renamed("again.add", photo="add", body_fit="hgm_refine")
+    assert (twice.name, twice.version, twice.inputs) == ("again.add", 3, {"add": Cutout, "hgm_refine": Body})
+    body, black = body_with({}), Cutout(np.zeros((2, 2, 4), np.float32))
+    made = twice.run({"add": black, "hgm_refine": body}, NoParams(), Context())
+    assert isinstance(made, Cutout) and made.rgba == pytest.approx(3.0)
+    assert add.name == "add" and tuple(add.inputs) == ("photo", "body_fit")
+    # Renamed once more, its inputs are the new ones.
+    third = twice.renamed("third", add="photo")
+    assert tuple(third.inputs) == ("photo", "hgm_refine")
+    assert isinstance(third.run({"photo": black, "hgm_refine": body}, NoParams(), Context()), Cutout)
+
+
+def test_renaming_refuses_what_the_step_does_not_have() -> None:
+    with pytest.raises(ValueError, match="'add' has no input matte; it has photo, body_fit"):
+        add.renamed("x", matte="other")
+    with pytest.raises(ValueError, match="one record as two"):
+        add.renamed("x", photo="body_fit")
+
+
+def test_the_second_pass_sees_the_refined_body() -> None:
+    names = [s.name for s in RECIPE.steps]
+    assert names.index("hgm.coarse") < names.index("hgm.refine") < names.index("hgm.fused") < names.index("splats")
+    for name in ("hgm.maps", "hgm.layers", "hgm.fused", "splats", "turntable", "mesh"):
+        assert "hgm.refine" in RECIPE.sources(RECIPE.step(name)).values(), name
+        assert "body.fit" not in RECIPE.sources(RECIPE.step(name)).values(), name
+    assert RECIPE.sources(RECIPE.step("mesh"))["hgm_fused"] == "hgm.fused"
+    assert {"splats", "turntable", "mesh"} <= RECIPE.after("hgm.refine")
+    assert not {"body.fit", "layers", "hgm.coarse"} & RECIPE.after("hgm.refine")
+    assert steps_of(RECIPE, Body) == ["body.fit", "hgm.refine"]
+
+
+def test_every_row_of_the_ablation_is_settings_of_this_recipe() -> None:
+    for row, settings in ABLATION.items():
+        for name, values in settings.items():
+            made = RECIPE.step(name).make_params(values)
+            default = RECIPE.step(name).make_params({})
+            assert made != default, row
+    # What changes first decides what is used again.
+    assert all("hgm.coarse" not in ABLATION[row] for row in ("without refinement", "without side views", "one pass"))
+
+
+@pytest.fixture(scope="module")
+def silent_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that answers zero."""
+    path = tmp_path_factory.mktemp("weights") / "hgm_layers.safetensors"
+    save_file({k: v.contiguous() for k, v in LayerNetwork().state_dict().items()}, path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SYSTEMS, "hgm", "pipelines.hgm.recipe")
+    find_system.cache_clear()
+
+
+def upload_of(matte: Cutout) -> Upload:
+    file = io.BytesIO()
+    Image.fromarray(to_bytes(matte.rgba)).save(file, "PNG")
+    return Upload(file.getvalue(), "person.png")
+
+
+SMALL = {
+    "body.maps": {"resolution": 192}, "hgm.maps": {"resolution": 192}, "splats": {"count": 4000},
+    "turntable": {"frames": 2, "size": 48},
+}  # fmt: skip
+
+
+def test_a_whole_run_ends_with_splats_on_the_refined_body(tmp_path: Path, silent_weights: Path) -> None:
+    _, wrong, coarse, matte, keypoints = scene()
+    store, upload = Store(tmp_path / "store"), upload_of(matte)
+    known: dict[str, Record] = {
+        "person": nobody(), "matte": matte, "keypoints": keypoints, "body.fit": wrong, "hgm.coarse": coarse,
+    }  # fmt: skip
+    with store.hold() as hold:
+        replaced = {name: store.add(record, hold) for name, record in known.items()}
+        run = create_run(tmp_path / "run", upload, "hgm", settings=SMALL, weights={"hgm.layers": str(silent_weights)},
+                         replaced=replaced)  # fmt: skip
+        Executor(run, store, upload).execute("turntable")
+    made = {s.name: store.load(s.content) for s in run.steps if s.content}
+    body, fused, again = made["hgm.refine"], made["hgm.fused"], made["hgm.layers"]
+    assert isinstance(body, Body) and isinstance(fused, Layers) and isinstance(again, Layers)
+    # The silent network, asked again from the better body, gives that body's own layers: less to learn, no harm.
+    assert miss(body) < 0.75 * miss(wrong)
+    for name in ("front", "back", "back_rgb"):
+        assert np.abs(fused.arrays[name] - again.arrays[name]).max() < 1e-4, name
+    assert fused.camera.world_to_camera == pytest.approx(body.camera.world_to_camera)
+    splats, table = made["splats"], made["turntable"]
+    assert isinstance(splats, Splats) and len(splats) > 2000
+    assert isinstance(table, ViewSet) and table.images[0][..., 3].mean() > 0.02
+
+
+def test_with_the_true_body_no_refinement_moves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, list[str]] = {}
+
+    def once(store, upload, system, *, replaced, **_):  # type: ignore[no-untyped-def]
+        asked[str(len(asked))] = sorted(replaced)
+        return None
+
+    import pipelines.evaluate_run as work
+
+    monkeypatch.setattr(work, "run_once", once)
+
+    @dataclasses.dataclass
+    class Someone:
+        upload: Upload
+        body: Body
+
+    true, _, _, matte, _ = scene()
+    run_variants(Store(tmp_path), Someone(upload_of(matte), true), "hgm", [ESTIMATED, TRUE_BODY])  # type: ignore[arg-type]
+    assert asked == {"0": [], "1": ["body.fit", "hgm.refine"]}
+
+
+def nobody() -> Person:
+    """A reading of the picture that no later step of this run asks."""
+    zeros = np.zeros
+    return Person(
+        zeros((1, 4), np.float32), np.ones(1, np.float32), 0, zeros(4, np.float32), zeros((33, 5), np.float32),
+        zeros((33, 3), np.float32), zeros((256, 256), np.float32), zeros((2, 3), np.float32), "test",
+    )  # fmt: skip

@@ -1,0 +1,144 @@
+"""Training of the layer network: it learns, it resumes to the same network, and its variations are right."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.hgm.layer_input import place_of
+from pipelines.hgm.layer_network import LayerAnswer, LayerNetwork
+from training.hgm import train_layers
+from training.hgm.batches import People, _mirrored, read_people, varied
+from training.hgm.losses import Truth, Weights, direct_losses, masked_mean
+
+HIGH, WIDE = 32, 24
+
+
+def made_people(first: int, count: int) -> dict[str, np.ndarray]:
+    """People whose true depth is the given one plus what their red says: something that can be learned."""
+    random = np.random.default_rng(first)
+    channels = random.uniform(-1, 1, (count, 32, HIGH, WIDE)).astype(np.float32)
+    channels[:, place_of("alpha")] = 1.0
+    red = np.repeat(np.sign(random.uniform(-1, 1, (count, 1, 1))), WIDE, 2) * np.ones((1, HIGH, 1))
+    channels[:, 0] = red
+    front, back = channels[:, place_of("front").start], channels[:, place_of("back").start]
+    depth = np.stack([front + 0.05 * red, back], 1)
+    known = np.ones((count, HIGH, WIDE), bool)
+    return {"seeds": np.arange(first, first + count), "channels": channels.astype(np.float16), "mask": known, "known": known,
+            "depth": depth.astype(np.float16), "back_rgb": np.full((count, 3, HIGH, WIDE), 128, np.uint8)}  # fmt: skip
+
+
+def in_memory(made: dict[str, np.ndarray]) -> People:
+    return People(**{name: torch.from_numpy(values) for name, values in made.items()})
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shards")
+    for name, first, count in (("train", 0, 16), ("held", 100, 4)):
+        (folder / name).mkdir()
+        np.savez(folder / name / f"{first:04d}.npz", **made_people(first, count))
+    return folder
+
+
+def train(shards: Path, out: Path, steps: int, minutes: float = 60.0) -> None:
+    words = ["--shards", shards / "train", "--held", shards / "held", "--out", out, "--steps", steps, "--batch", 2,
+             "--minutes", minutes]  # fmt: skip
+    assert train_layers.main([str(w) for w in words]) == 0
+
+
+def test_it_learns_and_resumes_to_the_same_network(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_layers, "EVERY", 4)
+    monkeypatch.setattr(train_layers, "WARM", 2)
+    train(shards, tmp_path / "whole", 8)
+    lines = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [0, 4, 8]
+    assert lines[0]["front"] == lines[0]["front_given"], "an untrained network leaves the layers as they are"
+    assert lines[-1]["front_given"] == lines[0]["front_given"]
+    # The same again, stopped after four steps and called anew.
+    one_step = train_layers.Training.one_step
+
+    def tired(self: train_layers.Training) -> dict[str, float]:
+        found = one_step(self)
+        if self.step == 4:
+            self.seconds += 1e6
+        return found
+
+    monkeypatch.setattr(train_layers.Training, "one_step", tired)
+    train(shards, tmp_path / "parts", 8)
+    monkeypatch.setattr(train_layers.Training, "one_step", one_step)
+    train(shards, tmp_path / "parts", 8)
+    for name in ("whole", "parts"):
+        assert (tmp_path / name / "held.png").stat().st_size > 0
+    files = [(tmp_path / name / "hgm_layers.safetensors") for name in ("whole", "parts")]
+    from safetensors.torch import load_file
+
+    first, second = (load_file(f) for f in files)
+    assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_the_losses_go_down_on_what_can_be_learned() -> None:
+    torch.manual_seed(0)
+    people = in_memory(made_people(0, 4))
+    network = LayerNetwork()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3)
+    channels, truth = people.take(torch.arange(4))
+    history = []
+    for _ in range(16):
+        losses = direct_losses(channels, network(channels), truth, Weights())
+        history.append(float(losses["depth"]))
+        optimiser.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()
+        optimiser.step()
+    assert history[-1] < 0.7 * history[0], history
+
+
+def test_a_perfect_answer_has_no_loss_but_calm() -> None:
+    channels = torch.zeros(1, 32, HIGH, WIDE)
+    moves = 0.02 * torch.randn(1, 2, HIGH, WIDE)
+    tint = torch.zeros(1, 3, HIGH, WIDE)
+    truth = Truth(moves.clone(), torch.ones(1, HIGH, WIDE, dtype=torch.bool), torch.full((1, 3, HIGH, WIDE), 0.5))
+    losses = direct_losses(channels, LayerAnswer(moves, moves, tint), truth, Weights())
+    assert {k for k, v in losses.items() if float(v) > 1e-7} == {"calm"}
+    assert float(masked_mean(torch.ones(3), torch.zeros(3))) == 0.0
+
+
+def test_a_mirrored_person_is_the_person_in_a_mirror() -> None:
+    channels = torch.randn(2, 32, HIGH, WIDE)
+    truth = Truth(torch.randn(2, 2, HIGH, WIDE), torch.rand(2, HIGH, WIDE) > 0.5, torch.rand(2, 3, HIGH, WIDE))
+    once = _mirrored(channels, truth, torch.tensor([True, False]))
+    assert torch.equal(once[0][1], channels[1]) and not torch.equal(once[0][0], channels[0])
+    twice = _mirrored(*once, torch.tensor([True, False]))
+    assert torch.equal(twice[0], channels) and torch.equal(twice[1].depth, truth.depth)
+    # Moment = eye x direction stays true: the eye lies on the axis, which the mirror leaves alone.
+    eye = torch.tensor([0.0, 0.0, -2.0])
+    direction = torch.nn.functional.normalize(torch.randn(1, 3, HIGH, WIDE), dim=1)
+    rays = torch.zeros(1, 32, HIGH, WIDE)
+    rays[:, 6:9] = direction
+    rays[:, 3:6] = torch.cross(eye[None, :, None, None].expand_as(direction), direction, dim=1)
+    single = Truth(*(v[:1] for v in (truth.depth, truth.known, truth.back_rgb)))
+    seen = _mirrored(rays, single, torch.tensor([True]))[0]
+    wanted = torch.cross(eye[None, :, None, None].expand_as(direction), seen[:, 6:9], dim=1)
+    assert torch.allclose(seen[:, 3:6], wanted, atol=1e-6)
+    assert torch.allclose(seen[:, 6], -direction.flip(3)[:, 0])
+
+
+def test_variation_is_repeatable_and_leaves_the_truth_of_depth_alone() -> None:
+    people = in_memory(made_people(3, 4))
+    channels, truth = people.take(torch.arange(4))
+    first = varied(channels, truth, torch.Generator().manual_seed(5))
+    second = varied(channels, truth, torch.Generator().manual_seed(5))
+    assert torch.equal(first[0], second[0]) and torch.equal(first[1].back_rgb, second[1].back_rgb)
+    assert torch.equal(first[1].depth.sort(3).values, truth.depth.sort(3).values)
+    assert not torch.equal(first[0][:, place_of("front")].sort(3).values, channels[:, place_of("front")].sort(3).values)
+
+
+def test_no_shard_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"training\.hgm\.shards"):
+        read_people(tmp_path)
