@@ -66,7 +66,12 @@ def variants_of(recipe: Recipe, body: str, oracle: bool) -> list[str]:
 
 def step_of(recipe: Recipe, kind: type[Record]) -> str | None:
     """The first step that makes a record of a type."""
-    return next((s.name for s in recipe.steps if s.output is kind), None)
+    return next(iter(steps_of(recipe, kind)), None)
+
+
+def steps_of(recipe: Recipe, kind: type[Record]) -> list[str]:
+    """All steps that make a record of a type, in order: a body and its refinement, layers of a first and a last pass."""
+    return [s.name for s in recipe.steps if s.output is kind]
 
 
 def run_once(
@@ -114,8 +119,13 @@ def run_once(
 
 
 def last_splats(recipe: Recipe) -> str | None:
-    """The last step that makes Gaussians."""
-    return next((s.name for s in reversed(recipe.steps) if s.output is Splats), None)
+    """The last step that makes Gaussians, or a body where none is made before them."""
+    names = [s.name for s in recipe.steps]
+    last = max((names.index(n) for n in steps_of(recipe, Splats)), default=-1)
+    bodies = [names.index(n) for n in steps_of(recipe, Body)]
+    if bodies and bodies[0] > last:
+        last = bodies[-1]
+    return names[last] if last >= 0 else None
 
 
 def seconds_of(run: Any) -> dict[str, float]:
@@ -130,8 +140,8 @@ def run_variants(
 ) -> dict[str, Made]:  # fmt: skip
     """{variant: what the system made of one person}, each with more of the truth than the one before."""
     recipe = find_system(system)
-    steps = {kind: step_of(recipe, kind) for kind in (Body, BodyMaps, Cutout, Layers)}
-    if steps[Body] is None:
+    steps = {kind: steps_of(recipe, kind) for kind in (Body, Cutout, Layers)}
+    if not steps[Body]:
         raise UserError(f"'{system}' has no step that makes a body; the true body has nowhere to go.")
 
     def run(replaced: Mapping[str, Record]) -> Made:
@@ -145,19 +155,19 @@ def run_variants(
         made[ESTIMATED] = run({})
     if not set(variants) - {ESTIMATED}:
         return made
-    truth: dict[str, Record] = {str(steps[Body]): subject.body}
+    # Every step that makes a body has the true one, or a refinement would move it.
+    truth: dict[str, Record] = dict.fromkeys(steps[Body], subject.body)
     if TRUE_BODY in variants:
         made[TRUE_BODY] = run(truth)
     if not set(variants) - {ESTIMATED, TRUE_BODY}:
         return made
-    truth = {**truth, str(steps[Cutout]): true_cutout(subject)}
+    truth = {**truth, **dict.fromkeys(steps[Cutout], true_cutout(subject))}
     base = made[TRUE_CUTOUT] = run(truth)
     maps, layers = base.last(BodyMaps), base.layers
     for variant in variants[variants.index(TRUE_CUTOUT) + 1 :]:
         if maps is None or layers is None:
             made[variant] = base
             continue
-        made[variant] = run(
-            {**truth, str(steps[Layers]): true_layers(subject, maps, layers, colours=variant == ORACLE)}
-        )
+        true = true_layers(subject, maps, layers, colours=variant == ORACLE)
+        made[variant] = run({**truth, **dict.fromkeys(steps[Layers], true)})
     return made

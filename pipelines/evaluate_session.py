@@ -13,6 +13,7 @@ from PIL import Image
 
 from pipelines.commands import default_root
 from pipelines.devices import choose_device
+from pipelines.evaluate.arms import Case, attributes_of
 from pipelines.evaluate.lpips import find_lpips
 from pipelines.evaluate.made import Made
 from pipelines.evaluate.oracle import ESTIMATED
@@ -20,7 +21,7 @@ from pipelines.evaluate.photo_scores import PHOTO_PROTOCOLS, photo_scores
 from pipelines.evaluate.protocols import PROTOCOLS, SURFACE_METRICS, worse
 from pipelines.evaluate.report import BLANK, machine, people_report, text_table
 from pipelines.evaluate.scorecard import Scorecard, blank, draw, score
-from pipelines.evaluate.search import START, Case, attributes_of, control, search
+from pipelines.evaluate.search import START, control, search
 from pipelines.evaluate.sheet import four_sides, person_row, stacked
 from pipelines.evaluate.subject import People, Subject
 from pipelines.evaluate_run import load_people, parse_people, run_once, run_variants, variants_of
@@ -88,13 +89,18 @@ class Session:
         """Asked to end: the step that runs is the last one."""
         self.stopped = True
 
-    def subject(self, seed: int) -> Subject:
-        """A person of the source."""
+    def subject(self, seed: int, system: str = "") -> Subject:
+        """A person of the source; for a system that starts from pictures of several sides, with those."""
         assert self.source is not None
+        make: Any = self.source.subject
+        if system and find_system(system).pack is not None:
+            make = getattr(self.source, "subject_of_views", None)
+            if make is None:
+                raise UserError(f"'{system}' starts from pictures of several sides, which this source of people lacks.")
         if self.stopped:
             raise Cancelled("The evaluation was cancelled; what was made so far is in the store and is reused.")
         try:
-            return self.source.subject(seed, views=self.arguments.views, size=self.arguments.size)
+            return make(seed, views=self.arguments.views, size=self.arguments.size)
         except ValueError as error:
             raise UserError(f"The source of people has no person {seed} ({error}).") from error
 
@@ -129,13 +135,14 @@ class Session:
             subject = self.subject(seed)
             columns[BLANK][BLANK].append(without_pictures(blank(subject, lpips=lpips)))
             for system in self.systems:
-                made = self.make(subject, system, self.variants[system], not self.arguments.no_surface)
+                seen = subject if find_system(system).pack is None else self.subject(seed, system)
+                made = self.make(seen, system, self.variants[system], not self.arguments.no_surface)
                 for variant in self.variants[system]:
-                    card = score(subject, made[variant], lpips=lpips, surface=not self.arguments.no_surface)
+                    card = score(seen, made[variant], lpips=lpips, surface=not self.arguments.no_surface)
                     columns[system][variant].append(without_pictures(card))
                     say(f"{number + 1:4d} of {len(self.seeds)}  {line(card, system, variant)}")
                     if self.out and number < SHEET_PEOPLE:
-                        rows.setdefault((system, variant), []).append(person_row(subject, card, caption(card)))
+                        rows.setdefault((system, variant), []).append(person_row(seen, card, caption(card)))
             self.store.evict()
         for (system, variant), pictures in rows.items():
             name = variant.replace("+ ", "").replace(" ", "_").replace("-", "")
@@ -160,7 +167,7 @@ class Session:
         surface = metric in SURFACE_METRICS
 
         def badness(seed: int) -> float:
-            subject = self.subject(seed)
+            subject = self.subject(seed, system)
             made = self.make(subject, system, [variant], surface)[variant]
             cards[seed] = without_pictures(score(subject, made, surface=surface))
             self.store.evict()
@@ -176,7 +183,7 @@ class Session:
         if self.out:
             rows = []
             for seed, _ in worst:
-                subject = self.subject(seed)
+                subject = self.subject(seed, system)
                 made = self.make(subject, system, [variant], surface)[variant]
                 card = score(subject, made, surface=False)
                 rows.append(person_row(subject, card, f"{caption(card)}  {short_facts(card.facts)}"))

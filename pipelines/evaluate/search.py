@@ -1,10 +1,10 @@
 """Failure search (after PoseExaminer): where, among people one can ask for, does a system fail worst?
 
 A case is a seed with attributes (pose family, azimuth, garments, lens ...), known before the dear part, the run. The
-arms of a bandit are the conditions on one attribute or two at once (a value of a text, a range of a number). Every
-round takes the untried cases of the arms whose tried cases are worst, by the excess over all in standard errors shrunk
-towards none, and some at random: few as long as no arm stands out, most once one does. At the end the arms that chance
-alone does not explain (permutation test) are named.
+hypotheses are the arms of `pipelines.evaluate.arms` (conditions on one attribute or two at once) and that there is no
+weak arm. Every run draws one of them by its probability given the scores so far (Thompson 1933) and tries an untried
+case of that arm, or, where it drew none, the case that meets the most arms nobody has looked into. At the end the arms
+that chance alone does not explain (permutation test) are named.
 
 A search that cannot find a fault that somebody planted says nothing when it finds none: `control` plants one.
 """
@@ -18,52 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Value = float | str | bool
+from pipelines.evaluate.arms import LEAST, Arms, Case, Region, Value, conditions_of, pairs_of
+
 Array = NDArray[np.float64]
 START = 12  # random cases before the first prediction
-BATCH = 4  # cases per round
-HOPEFUL, SURE = 1, 3  # of them from the worst arms, before and after one stands out
-STANDS_OUT = 3.0  # shrunk standard errors
-SHRINK = 3.0  # average cases that every arm is taken to have met already
-BINS = 5
-LEAST = 4  # tried cases that a region needs
+EFFECT = 2.0  # how much worse a weak arm is expected to be, in standard deviations of the scores elsewhere
 SHUFFLES, CHANCE = 200, 0.02
-CIRCULAR = "azimuth"  # numbers whose name begins so are angles, 360 degrees
-
-
-@dataclass(frozen=True)
-class Case:
-    """seed: makes the person. attributes: what is known of it before any run."""
-
-    seed: int
-    attributes: Mapping[str, Value]
-
-
-@dataclass(frozen=True)
-class Region:
-    """Where it fails. conditions: {attribute: text or (low, high)}. tried: cases in it; mean, rest: badness inside and
-    outside; chance: share of shuffled scores with a region as bad."""
-
-    conditions: dict[str, Any]
-    tried: int
-    mean: float
-    rest: float
-    chance: float
-
-    def holds(self, attributes: Mapping[str, Value]) -> bool:
-        """Whether a case lies in the region."""
-        return all(_inside(attributes.get(name), wanted, name) for name, wanted in self.conditions.items())
-
-    def words(self) -> str:
-        """The conditions as text."""
-        parts = []
-        for name, wanted in self.conditions.items():
-            if isinstance(wanted, tuple):
-                end = 360.0 if name.startswith(CIRCULAR) and wanted[1] == 0.0 else wanted[1]
-                parts.append(f"{name} {wanted[0]:.4g} to {end:.4g}")
-            else:
-                parts.append(name if wanted == "True" else f"{name} = {wanted}")
-        return " and ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -81,101 +41,78 @@ class Found:
         return list(self.tried[:count])
 
 
-def attributes_of(facts: Mapping[str, Any]) -> dict[str, Value]:
-    """The searchable part of `Subject.facts`: numbers, truth values, texts; lists of texts become 'name: member' truth
-    values. The seed and anything nested deeper is left out."""
-    found: dict[str, Value] = {}
-    for name, value in facts.items():
-        if name == "seed":
-            continue
-        if isinstance(value, (bool, str)):
-            found[name] = value
-        elif isinstance(value, (int, float)):
-            found[name] = float(value)
-        elif isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value):
-            found |= {f"{name}: {v}": True for v in value}
-    return found
-
-
 def search(
     cases: Sequence[Case], badness: Callable[[int], float], budget: int, seed: int = 0,
-    say: Callable[[int, int, float], None] = lambda done, case, value: None,
+    say: Callable[[int, int, float], None] = lambda done, case, value: None, *, guided: bool = True,
 ) -> Found:  # fmt: skip
     """Spend `budget` calls of `badness(seed)` (larger is worse) on the worst of `cases`.
 
-    say: told (calls done, seed, badness). The same arguments give the same answer. ValueError for no cases or a budget
-    below START.
+    say: told (calls done, seed, badness). guided: False tries random cases, for comparison. The same arguments give the
+    same answer. ValueError for no cases or a budget below START.
     """
     if len(cases) < START or budget < START:
         raise ValueError(f"A search came with {len(cases)} cases and a budget of {budget}; it needs {START} of each.")
     rng = np.random.default_rng(seed)
-    arms = Arms.of([c.attributes for c in cases])
-    order: list[int] = []
-    scores: list[float] = []
-
-    def try_one(index: int) -> None:
-        order.append(index)
-        scores.append(float(badness(cases[index].seed)))
-        say(len(order), cases[index].seed, scores[-1])
-
-    for index in rng.choice(len(cases), START, replace=False):
-        try_one(int(index))
-    while len(order) < min(budget, len(cases)):
-        left = rng.permutation(np.setdiff1d(np.arange(len(cases)), order))
-        for index in next_cases(arms, np.array(order), np.array(scores), left)[: budget - len(order)]:
-            try_one(index)
-    ranked = sorted(zip((cases[i].seed for i in order), scores, strict=True), key=lambda pair: (-pair[1], pair[0]))
-    regions = find_regions([cases[i].attributes for i in order], np.array(scores), rng)
-    return Found(tuple(ranked), tuple(regions), len(order), len(cases))
+    belief = Belief(Arms.of([c.attributes for c in cases]), len(cases))
+    while len(belief.order) < min(budget, len(cases)):
+        left = rng.permutation(np.setdiff1d(np.arange(len(cases)), belief.order))
+        index = int(belief.choose(left, rng) if guided and len(belief.order) >= START else left[0])
+        belief.learn(index, float(badness(cases[index].seed)))
+        say(len(belief.order), cases[index].seed, belief.scores[-1])
+    seeds = (cases[i].seed for i in belief.order)
+    ranked = sorted(zip(seeds, belief.scores, strict=True), key=lambda pair: (-pair[1], pair[0]))
+    regions = find_regions([cases[i].attributes for i in belief.order], np.array(belief.scores), rng)
+    return Found(tuple(ranked), tuple(regions), len(belief.order), len(cases))
 
 
-@dataclass(frozen=True)
-class Arms:
-    """conditions: of each arm. members: (A, N) float32, 1 where a case meets them."""
+class Belief:
+    """What the scores so far say about the arms. order: tried cases; scores: theirs."""
 
-    conditions: list[dict[str, Any]]
-    members: NDArray[np.float32]
+    def __init__(self, arms: Arms, cases: int) -> None:
+        self.members = np.ascontiguousarray(arms.members.T)  # (N, A)
+        self.sizes = arms.members.sum(1)
+        self.met = np.zeros(len(self.sizes), np.float32)
+        self.sums = np.zeros(len(self.sizes))
+        self.order: list[int] = []
+        self.scores: list[float] = []
+        assert len(self.members) == cases or not len(self.sizes)
 
-    @classmethod
-    def of(cls, attributes: Sequence[Mapping[str, Value]]) -> Arms:
-        """All conditions on one attribute and on two that at least LEAST and at most 60 % of the cases meet."""
-        conditions, single = _conditions(attributes)
-        first, second, both = _pairs(conditions, single)
-        most = 0.6 * len(attributes)
-        alone = np.flatnonzero(single.sum(1) <= most)
-        wanted = np.flatnonzero((both >= LEAST) & (both <= most))
-        labels = [dict([conditions[k]]) for k in alone]
-        labels += [dict([conditions[first[k]], conditions[second[k]]]) for k in wanted]
-        members = np.concatenate([single[alone], single[first[wanted]] & single[second[wanted]]]).astype(np.float32)
-        return cls(labels, members)
+    def learn(self, case: int, score: float) -> None:
+        """One more score."""
+        self.order.append(case)
+        self.scores.append(score)
+        if len(self.sizes):
+            self.met += self.members[case]
+            self.sums += score * self.members[case]
 
+    def odds(self) -> Array:
+        """(A,) how much likelier than 'no arm is weak' it is that this one is, with equal shares for all arms.
 
-def _pairs(
-    conditions: Sequence[tuple[str, Any]], single: NDArray[np.bool_]
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """All pairs of conditions on different attributes, and how many cases meet both."""
-    first, second = np.triu_indices(len(conditions), 1)
-    names = np.array([c[0] for c in conditions], dtype="U")
-    other = names[first] != names[second]
-    counts = (single.astype(np.float32) @ single.T.astype(np.float32)).round().astype(np.intp)
-    return first[other], second[other], counts[first[other], second[other]]
+        Scores are normal with one unknown mean and width; a weak arm adds an effect that is itself normal with EFFECT
+        widths (Bayes factor of a linear model with unknown width, e.g. Murphy 2007). Arms without untried cases get 0.
+        """
+        values = np.array(self.scores)
+        count, mean = len(values), float(values.mean())
+        total = float(((values - mean) ** 2).sum())
+        if total <= 1e-24 * max(1.0, mean * mean) * count:
+            return np.zeros(len(self.sizes))
+        excess = self.sums - self.met * mean
+        share = self.met - self.met.astype(np.float64) ** 2 / count
+        explained = excess**2 / (share + EFFECT**-2) / total
+        factor = -0.5 * (count - 1) * np.log(np.maximum(1 - explained, 1e-9)) - 0.5 * np.log1p(EFFECT**2 * share)
+        good = (excess > 0) & (self.met < self.sizes)
+        return np.where(good, np.exp(np.minimum(factor, 600.0)) / max(len(self.sizes), 1), 0.0)
 
-
-def next_cases(arms: Arms, tried: NDArray[np.intp], scores: Array, left: NDArray[np.intp]) -> list[int]:
-    """The cases to try now: from the worst arms that have untried cases, the rest from the front of `left`."""
-    spread = float(scores.std())
-    chosen: list[int] = []
-    if spread > 0 and len(arms.conditions):
-        met = arms.members[:, tried]
-        excess = met @ ((scores - scores.mean()) / spread) / np.sqrt(met.sum(1) + SHRINK)
-        order = np.argsort(-excess, kind="stable")
-        wanted = SURE if excess[order[0]] > STANDS_OUT else HOPEFUL
-        for arm in order[:200]:
-            chosen += [int(k) for k in left if arms.members[arm, k] and int(k) not in chosen][: wanted - len(chosen)]
-            if len(chosen) >= wanted:
-                break
-    chosen += [int(k) for k in left if int(k) not in chosen][: BATCH - len(chosen)]
-    return chosen
+    def choose(self, left: NDArray[np.intp], rng: np.random.Generator) -> int:
+        """The case to try now, of `left` in their order."""
+        if not len(self.sizes):
+            return int(left[0])
+        odds = self.odds()
+        if rng.random() * (1.0 + odds.sum()) < 1.0:
+            unmet = (self.met == 0).astype(np.float32)
+            return int(left[np.argmax((self.members @ unmet)[left])])
+        arm = min(int(np.searchsorted(np.cumsum(odds), rng.random() * odds.sum(), side="right")), len(odds) - 1)
+        return int(left[np.argmax(self.members[left, arm])])
 
 
 def find_regions(attributes: Sequence[Mapping[str, Value]], scores: Array, rng: np.random.Generator) -> list[Region]:
@@ -218,59 +155,18 @@ def find_regions(attributes: Sequence[Mapping[str, Value]], scores: Array, rng: 
     return regions
 
 
-def _conditions(attributes: Sequence[Mapping[str, Value]]) -> tuple[list[tuple[str, Any]], NDArray[np.bool_]]:
-    """Every value of a text, and every run of one to three neighbouring bins of a number, that at least LEAST cases
-    and not all of them meet; and (C, N) which do."""
-    conditions: list[tuple[str, Any]] = []
-    members: list[NDArray[np.bool_]] = []
-    for name in sorted({n for a in attributes for n in a}):
-        values = [a.get(name, False) for a in attributes]
-        if all(isinstance(v, float) for v in values):
-            options: list[Any] = _ranges(name, np.array(values, np.float64))
-        else:
-            options = [v for v in sorted({str(v) for v in values}) if v != "False"]
-        for option in options:
-            member = np.array([_inside(v, option, name) for v in values])
-            if LEAST <= member.sum() < len(values):
-                conditions.append((name, option))
-                members.append(member)
-    return conditions, np.array(members, bool).reshape(len(members), len(attributes))
-
-
-def _ranges(name: str, values: Array) -> list[tuple[float, float]]:
-    if name.startswith(CIRCULAR):
-        edges = 45.0 * np.arange(8)
-        return [(float(e), float((e + 45.0 * n) % 360.0)) for n in (1, 2, 3) for e in edges]
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)))
-    return [
-        (float(edges[i]), float(edges[j]))
-        for i in range(len(edges)) for j in range(i + 1, min(i + 4, len(edges)))
-        if j - i < len(edges) - 1
-    ]  # fmt: skip
-
-
-def _inside(value: Value | None, wanted: Any, name: str) -> bool:
-    if not isinstance(wanted, tuple):
-        return str(value) == str(wanted)
-    if not isinstance(value, float):
-        return False
-    low, high = wanted
-    if name.startswith(CIRCULAR) and high <= low:
-        return value % 360.0 >= low or value % 360.0 < high
-    return low <= (value % 360.0 if name.startswith(CIRCULAR) else value) <= high
-
-
-def control(cases: Sequence[Case], budget: int, seed: int = 0) -> dict[str, Any]:
+def control(cases: Sequence[Case], budget: int, seed: int = 0, *, guided: bool = True) -> dict[str, Any]:
     """Whether the search finds a weakness planted among these cases: a system that is as bad as noise everywhere, but
     4 noise widths worse where two attributes have chosen values (2 to 10 per cent of the cases).
 
     Returns planted (words), share (of the cases), found (whether a reported region has at least half its tried cases
     there and at least half of the worst were planted), evaluations, uniform (planted cases that as many random ones
-    would have met), met. `planted` is None when no pair of attributes is that rare.
+    would have met), met. `planted` is None when no pair of attributes is that rare. guided: False has random
+    cases tried, for comparison.
     """
     rng = np.random.default_rng(seed + 1000)
-    conditions, members = _conditions([c.attributes for c in cases])
-    first, second, both = _pairs(conditions, members)
+    conditions, members = conditions_of([c.attributes for c in cases])
+    first, second, both = pairs_of(conditions, members)
     rare = np.flatnonzero((both >= 0.02 * len(cases)) & (both <= 0.10 * len(cases)) & (both >= LEAST))
     if len(rare) == 0:
         return {"planted": None, "found": False}
@@ -279,7 +175,7 @@ def control(cases: Sequence[Case], budget: int, seed: int = 0) -> dict[str, Any]
     planted = Region(dict([conditions[i], conditions[j]]), 0, 0.0, 0.0, 0.0)
     weak = {c.seed: bool(members[i][k] & members[j][k]) for k, c in enumerate(cases)}
     noise = {c.seed: float(v) for c, v in zip(cases, rng.standard_normal(len(cases)), strict=True)}
-    found = search(cases, lambda s: noise[s] + 4.0 * weak[s], min(budget, len(cases)), seed)
+    found = search(cases, lambda s: noise[s] + 4.0 * weak[s], min(budget, len(cases)), seed, guided=guided)
     tried = [c for c in cases if c.seed in dict(found.tried)]
     met = sum(weak[c.seed] for c in tried)
     top = found.worst(max(min(met, 16), 1))
