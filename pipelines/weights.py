@@ -48,9 +48,9 @@ KNOWN: dict[str, WeightFile] = {
             "It is part of the repository; get a complete copy of it.", replaceable=False,
         ),
         WeightFile(
-            "hgm.layers", "HGM's compact layer network", "weights/hgm_layers.safetensors", (".safetensors",),
+            "hgm.layers", "HGM's compact layer network", "", (".safetensors",),
             "Apache-2.0 (trained by us on CC0 people)", "training/hgm/train_layers.py",
-            "No trained file is part of this version; train one with python -m training.hgm.train_layers.",
+            "No trained file is part of this version and no method needs one; training.hgm.train_layers makes one.",
         ),
         WeightFile(
             "smplx", "SMPL-X body model (optional)", "", (".npz",), "SMPL-X licence (non-commercial; register)",
