@@ -21,23 +21,22 @@ from pipelines.body.rig import default_rig
 from pipelines.person import person as read_person
 from pipelines.photo import photo
 from pipelines.records import Body, Person, Upload
-from pipelines.step import Context, UserError
-from pipelines.weights import Weights
+from pipelines.step import UserError
 from training.people.background import KINDS, behind, composed
 from training.people.bodies import person
 from training.people.draw import photographed
+from training.people.estimate import through
 from training.people.grow import hip_halves, pack_place
 from training.people.helpers_mesh import FLIP, rest_body, whole_mesh
 from training.people.lens import developed, jpeg
 from training.people.light import lights_of
 from training.people.poses import pose, to_rig
 from training.people.scene import Scene, scene_of
-from training.people.streams import choose, stream
+from training.people.streams import TRAIN, choose, stream
 from training.people.subjects import before_the_camera
 from training.people.truth import seen_by
 from training.people.views import Shot, shot
 
-TRAIN_SEEDS = range(9000)
 LONG_SIDE, PER_FILE = 512, 100
 Row = dict[str, NDArray]
 
@@ -71,10 +70,8 @@ def read_by_network(scene: Scene, taken: Shot, rng: np.random.Generator, seed: i
     picture = photographed(scene, taken.camera)
     image = behind(choose(setting, KINDS), taken.camera, scene.occluders, scene.lights.keys[0], setting)
     upload = Upload(jpeg(developed(composed(picture.linear, image), lens), coder))
-    weights = Weights().path
     try:
-        made = photo.run({"upload": upload}, photo.make_params({}), Context("photo", weights=weights))
-        found = read_person.run({"photo": made}, read_person.make_params({}), Context("person", weights=weights))
+        found = through(upload, (photo, read_person))["person"]
     except UserError:
         return None
     assert isinstance(found, Person)
@@ -115,8 +112,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     low, high = (int(part) for part in args.seeds.split(":"))
-    if not TRAIN_SEEDS.start <= low < high <= TRAIN_SEEDS.stop:
-        parser.error(f"--seeds came as {args.seeds}; training people have the seeds 0 to {TRAIN_SEEDS.stop - 1}.")
+    if not TRAIN.start <= low < high <= TRAIN.stop:
+        parser.error(f"--seeds came as {args.seeds}; training people have the seeds 0 to {TRAIN.stop - 1}.")
     args.out.mkdir(parents=True, exist_ok=True)
     make = photo_rows if args.what == "photos" else pose_rows
     for first in range(low, high, PER_FILE):

@@ -1,4 +1,5 @@
 """The fit: a parametric body under 2D landmarks, lifted joints, gravity, joint limits and the silhouette.
+from pipelines.body.levenberg import Damping, damped_step
 
 Levenberg-Marquardt on about ninety numbers with exact derivatives (`fit_kinematics`). Order of work:
 1. start from the directions between the lifted joints (`fit_lift`, `fit_start`);
@@ -40,6 +41,7 @@ from pipelines.body.fit_terms import (
     upright,
     with_shape,
 )
+from pipelines.body.levenberg import Damping, damped_step
 
 Array = NDArray[np.float64]
 
@@ -53,6 +55,7 @@ LENGTH_SIGMA = np.array([0.06, 0.06, 0.06, 0.06, 0.06, 0.07, 0.05, 0.08, 0.04])
 # A landmark moved by hand is meant, however far away: it is never given up as an outlier.
 MEANT = 100.0
 # Weight of the rules about people who stand, read from 2D landmarks, beside the lift; in full where the user decides.
+LARGEST_TURN = 0.6  # radians in one iteration
 BESIDE_LIFT = 0.25
 
 # The last iterations follow the 2D landmarks more closely: shape and depth are settled, what is left is the picture.
@@ -148,31 +151,24 @@ class Fitter:
                  what: str) -> tuple[State, Scene, Rows]:  # fmt: skip
         """Levenberg-Marquardt with Marquardt's diagonal; `free` (P,) are the columns that may move."""
         current, rows = self.evaluate(state, near, terms)
-        damping = 1e-3
+        damping, turns = Damping(1e-3, grow=6.0, least=1e-6), int(free[: 3 * len(state.theta)].sum())
+
+        def tried(step: NDArray[np.float64]) -> tuple[State, Scene, Rows] | None:
+            whole = np.zeros(len(free))
+            whole[free] = step
+            trial = state.stepped(whole)
+            found = self.evaluate(trial, near, terms)
+            return (trial, *found) if found[1].cost < rows.cost else None
+
         for _ in range(iterations):
             self.progress(min(self.done / max(self.settings.iterations, 1), 1.0), what)
             self.done += 1
-            r = np.concatenate(rows.residuals)
             J = np.concatenate(rows.jacobians)[:, free]
-            H, g = J.T @ J, J.T @ r
-            diagonal = np.diag(H) + 1e-9
-            improved = False
-            for _ in range(4):
-                step = np.zeros(len(free))
-                step[free] = -np.linalg.solve(H + np.diag(damping * diagonal), g)
-                turn = np.abs(step[: 3 * len(state.theta)]).max()
-                step *= min(1.0, 0.6 / max(turn, 1e-9))
-                trial = state.stepped(step)
-                trial_scene, trial_rows = self.evaluate(trial, near, terms)
-                if trial_rows.cost < rows.cost:
-                    improved = True
-                    break
-                damping *= 6
-            if not improved:
+            better = damped_step(J, np.concatenate(rows.residuals), damping, turns, LARGEST_TURN, tried)
+            if better is None:
                 break
-            gain = 1 - trial_rows.cost / max(rows.cost, 1e-12)
-            state, current, rows = trial, trial_scene, trial_rows
-            damping = max(damping / 4, 1e-6)
+            gain = 1 - better[2].cost / max(rows.cost, 1e-12)
+            state, current, rows = better
             self.history.append((dict(rows.costs), state))
             if gain < 2e-4:
                 break

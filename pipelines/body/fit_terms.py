@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.body.fit_kinematics import Posed, jacobian, pose, positions
+from pipelines.body.fit_kinematics import FoldedPoints, Posed, jacobian, pose, positions
 from pipelines.body.fit_points import FitBody, Linearised
 from pipelines.geometry.rotations import matrix_from_rotation_vector
 
@@ -102,6 +102,12 @@ class Scene:
     def forward(self) -> Array:
         """(3,) the horizontal direction away from the camera; its derivative by the pitch is `up`."""
         return np.array([0.0, -np.sin(self.state.pitch), np.cos(self.state.pitch)])
+
+    @property
+    def skin(self) -> FoldedPoints:
+        """The skin's points in the state's shape."""
+        step = np.concatenate([self.state.phenotypes - self.near.phenotypes, self.state.lengths - self.near.lengths])
+        return self.near.skin.at(step)
 
     def row(self, name: str) -> int:
         return self.body.row[name]
@@ -356,8 +362,7 @@ def inside_mask(distance: Array, K: Array, sigma_px: float, weight: float, scale
     gy, gx = (np.asarray(g, np.float64) for g in np.gradient(distance))
 
     def term(s: Scene, rows: Rows) -> None:
-        step = np.concatenate([s.state.phenotypes - s.near.phenotypes, s.state.lengths - s.near.lengths])
-        skin = s.near.skin.at(step)
+        skin = s.skin
         at = positions(skin, s.posed)
         z = np.maximum(at[:, 2], 0.1)
         cell = (at[:, :2] / z[:, None] * (K[0, 0], K[1, 1]) + K[:2, 2]) * scale

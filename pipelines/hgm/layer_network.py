@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -60,7 +61,7 @@ def load_layer_network(path: Path) -> LayerNetwork:
     network = LayerNetwork()
     try:
         network.load_state_dict({k: v.float() for k, v in load_file(path).items()}, strict=True)
-    except Exception as error:
+    except (SafetensorError, OSError, RuntimeError) as error:
         raise UserError(
             f"'{path.name}' does not hold the weights of the compact layer network ({str(error).splitlines()[0]}); "
             "give the file that training.hgm.train_layers wrote."

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipelines.body.fit_evidence import Evidence
 from pipelines.body.fit_terms import Rows
+from pipelines.body.levenberg import Damping, damped_step
 from pipelines.hgm.refine_body import Change, Moved, MovingBody
 from pipelines.hgm.refine_depth import Depths, depth_rows, read_depths, shown_points
 from pipelines.hgm.refine_limbs import LIMB_NAMES, mirrored
@@ -128,25 +129,25 @@ class Refinement:
 
     def minimise(self, change: Change, iterations: int, tell: Callable[[Line], None]) -> Change:
         """Levenberg-Marquardt with Marquardt's diagonal; every iteration is written down, also one without a gain."""
-        damping, settled = 1e-2, 0
+        damping, settled = Damping(1e-2, grow=5.0, least=1e-5, most=1e4), 0
         turns = 3 * len(self.body.fold.bones)
         for i in range(iterations):
             if i % LOOK_AGAIN == 0:
                 self.look(change)
             rows, moved, loss = self.rows(change)
-            before = rows.cost
-            jacobian, residual = np.concatenate(rows.jacobians), np.concatenate(rows.residuals)
-            H, g = jacobian.T @ jacobian, jacobian.T @ residual
-            for _ in range(4):
-                step = np.asarray(-np.linalg.solve(H + np.diag(damping * (np.diag(H) + 1e-9)), g), np.float64)
-                step *= min(1.0, LARGEST_TURN / max(float(np.abs(step[:turns]).max()), 1e-9))
-                trial = change.stepped(step)
+            before, here = rows.cost, change
+
+            def tried(
+                step: Array, here: Change = here, before: float = before
+            ) -> tuple[Change, tuple[Rows, Moved, MaskLoss]] | None:
+                trial = here.stepped(step)
                 found = self.rows(trial, with_slopes=False)
-                if found[0].cost < before:
-                    change, (rows, moved, loss) = trial, found
-                    damping = max(damping / 4, 1e-5)
-                    break
-                damping = min(damping * 5, 1e4)
+                return (trial, found) if found[0].cost < before else None
+
+            jacobian, residual = np.concatenate(rows.jacobians), np.concatenate(rows.residuals)
+            better = damped_step(jacobian, residual, damping, turns, LARGEST_TURN, tried)
+            if better is not None:
+                change, (rows, moved, loss) = better
             self.lines.append(Line(dict(rows.costs), moved, loss.masks, self.targets.masks))
             tell(self.lines[-1])
             settled = settled + 1 if rows.cost > before * (1 - SETTLED) else 0

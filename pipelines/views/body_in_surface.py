@@ -246,8 +246,7 @@ def stand_off() -> Array:
 
 def skin_at(s: Scene, normals: Array) -> tuple[Array, Array]:
     """Posed skin points (N, 3) and their unit normals (N, 3), camera frame."""
-    step = np.concatenate([s.state.phenotypes - s.near.phenotypes, s.state.lengths - s.near.lengths])
-    skin = s.near.skin.at(step)
+    skin = s.skin
     turned = np.einsum("nb,bij,nj->ni", skin.a, s.posed.G, normals)
     return positions(skin, s.posed), turned / np.maximum(np.linalg.norm(turned, axis=1, keepdims=True), 1e-9)
 

@@ -64,8 +64,7 @@ def inside_surface(cloth: Cloth, partner: NDArray[np.int64], use: NDArray, slack
     def term(s: Scene, rows: Rows) -> None:
         if not len(use):
             return
-        step = np.concatenate([s.state.phenotypes - s.near.phenotypes, s.state.lengths - s.near.lengths])
-        skin = s.near.skin.at(step)[use]
+        skin = s.skin[use]
         at = positions(skin, s.posed)
         normal = cloth.normals[partner]
         above = ((at - cloth.points[partner]) * normal).sum(1) + slack
@@ -86,8 +85,7 @@ HANDS_AND_FEET = (17, 18, 19, 20, 21, 22, 29, 30, 31, 32)  # landmarks that stan
 def nearest_parts(s: Scene, samples: Array) -> tuple[int, Array, NDArray[np.int64]]:
     """How many skin points there are; distance (S,) m from samples (S, 3) to the nearest skin, hand or foot, and which:
     skin points first, then `HANDS_AND_FEET`."""
-    step = np.concatenate([s.state.phenotypes - s.near.phenotypes, s.state.lengths - s.near.lengths])
-    skin = positions(s.near.skin.at(step), s.posed)
+    skin = positions(s.skin, s.posed)
     distance, nearest = cKDTree(np.concatenate([skin, s.at[list(HANDS_AND_FEET)]])).query(samples)
     return len(skin), distance, nearest
 
@@ -106,12 +104,11 @@ def covering(s: Scene, samples: Array, reach: float = 0.10, sigma: float = 0.15)
     def term(s: Scene, rows: Rows) -> None:
         if not len(lonely):
             return
-        step = np.concatenate([s.state.phenotypes - s.near.phenotypes, s.state.lengths - s.near.lengths])
         at = np.zeros((len(lonely), 3))
         d = np.zeros((len(lonely), 3, s.columns))
         at[~on_skin], d[~on_skin] = s.at[landmarks], s.d[landmarks]
         if len(points):
-            some = s.near.skin.at(step)[points]
+            some = s.skin[points]
             at[on_skin], d[on_skin, :, :-1] = positions(some, s.posed), jacobian(s.body.fold, some, s.posed)
         away = wanted - at
         far = np.maximum(np.linalg.norm(away, axis=1), 1e-6)

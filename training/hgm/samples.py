@@ -20,11 +20,12 @@ from pipelines.matte import matte
 from pipelines.person import person
 from pipelines.photo import photo
 from pipelines.projection.body_maps import body_maps
+from pipelines.projection.body_surfaces import grid_size
 from pipelines.projection.layers import layers
-from pipelines.records import Body, Record, Upload, to_bytes
-from pipelines.step import Context, UserError
-from pipelines.weights import Weights
+from pipelines.records import Body, Upload, to_bytes
+from pipelines.step import UserError
 from training.people.draw import last_colours
+from training.people.estimate import through
 from training.people.lens import jpeg
 from training.people.streams import stream
 from training.people.subjects import Portrait, portrait
@@ -35,6 +36,8 @@ Floats = NDArray[np.float32]
 PHOTO_SIDE = 384
 VIEWS = (90, 180, 270)  # degrees around the person, from the photo's side
 VIEW_SIZE = 96
+STEPS = (photo, person, matte, keypoints, body_fit, body_maps, layers)
+GRID = {"body.maps": {"resolution": str(PHOTO_SIDE)}}
 
 
 class Sample(NamedTuple):
@@ -63,22 +66,11 @@ def sample(seed: int, height: int) -> Sample | str:
     """The sample of a person, or the sentence with which the steps refused the photo."""
     made = portrait(seed, long_side=PHOTO_SIDE)
     try:
-        records = through_the_steps(Upload(jpeg(made.pixels, stream(seed, "jpeg"))))
+        records = through(Upload(jpeg(made.pixels, stream(seed, "jpeg"))), STEPS, GRID)
     except UserError as refusal:
         return str(refusal)
     given = layer_input(records["layers"], records["body_fit"], records["body_maps"], height)  # type: ignore[arg-type]
     return with_truth(given, records["body_fit"], made)  # type: ignore[arg-type]
-
-
-def through_the_steps(upload: Upload) -> dict[str, Record]:
-    """Photo to layers with the steps' defaults, {record name: record}; UserError as they raise it."""
-    records: dict[str, Record] = {"upload": upload}
-    for step in (photo, person, matte, keypoints, body_fit, body_maps, layers):
-        settings = {"resolution": str(PHOTO_SIDE)} if step.name == "body.maps" else {}
-        ctx = Context(step.name, weights=Weights().path)
-        inputs = {name: records[name] for name in step.inputs}
-        records[step.name.replace(".", "_")] = step.run(inputs, step.make_params(settings), ctx)
-    return records
 
 
 def with_truth(given: LayerInput, fitted: Body, made: Portrait) -> Sample:
@@ -90,7 +82,7 @@ def with_truth(given: LayerInput, fitted: Body, made: Portrait) -> Sample:
     inside = (rows >= 0) & (columns >= 0) & (first > 0) & (last > 0)
     pelvis = float(truth["root_translation"][2])
     # The picture's length at the pelvis: the same number of photo pixels, seen by the true lens.
-    pixels = crop.window[3] * made.photo.camera.height / _layers_height(given, made)
+    pixels = crop.window[3] * made.photo.camera.height / _layers_height(made)
     unit = pixels * pelvis / made.photo.camera.K[1, 1]
     depth = np.stack([np.where(inside, (d - pelvis) / unit, 0) for d in (first, last)])
     behind = last_colours(made.scene, made.photo.camera)
@@ -110,7 +102,7 @@ def photo_pixels(given: LayerInput, made: Portrait) -> tuple[NDArray[np.intp], N
     left, top, width, height = given.crop.window
     camera = given.crop.camera
     high, wide = made.photo.first.shape
-    scale = high / _layers_height(given, made)
+    scale = high / _layers_height(made)
     y = np.floor((top + (np.arange(camera.height) + 0.5) * height / camera.height) * scale).astype(int)
     x = np.floor((left + (np.arange(camera.width) + 0.5) * width / camera.width) * scale).astype(int)
     y, x = (np.where((v >= 0) & (v < n), v, -1) for v, n in ((y, high), (x, wide)))
@@ -119,10 +111,10 @@ def photo_pixels(given: LayerInput, made: Portrait) -> tuple[NDArray[np.intp], N
     return np.where(outside, -1, rows), np.where(outside, -1, columns)
 
 
-def _layers_height(given: LayerInput, made: Portrait) -> float:
-    """Rows of the grid that the crop's window is counted in: that of `body.maps`, never finer than the photo."""
+def _layers_height(made: Portrait) -> int:
+    """Rows of the grid that the crop's window is counted in: that of `body.maps`."""
     high, wide = made.photo.first.shape
-    return high * min(PHOTO_SIDE / max(high, wide), 1.0)
+    return grid_size(wide, high, PHOTO_SIDE)[1]
 
 
 def in_the_look_of(photo_rgb: Floats, truth: Floats) -> tuple[Floats, Floats]:

@@ -18,9 +18,9 @@ import numpy as np
 
 from training.hgm.samples import Sample, sample
 from training.people.payload import one_thread
+from training.people.streams import TRAIN
 
 PEOPLE = 50  # of a shard
-TRAIN_SEEDS = range(9000)
 HEIGHT = 128
 
 
@@ -53,8 +53,8 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=2)
     chosen = parser.parse_args(words)
     low, high = (int(part) for part in chosen.seeds.split(":"))
-    if not TRAIN_SEEDS.start <= low < high <= TRAIN_SEEDS.stop:
-        parser.error(f"--seeds came as {chosen.seeds}; training people have the seeds 0 to {TRAIN_SEEDS.stop - 1}.")
+    if not TRAIN.start <= low < high <= TRAIN.stop:
+        parser.error(f"--seeds came as {chosen.seeds}; training people have the seeds 0 to {TRAIN.stop - 1}.")
     chosen.out.mkdir(parents=True, exist_ok=True)
     wanted = [a for a in range(low, high, PEOPLE) if not (chosen.out / f"{a:04d}.npz").exists()]
     start, total = time.perf_counter(), 0

@@ -44,8 +44,8 @@ def hang(
     shell_points: Array,
     shell_normals: Array,
     rings: Ints,
-    tether: Ints,
-    reach: Array,
+    tether: Ints | None = None,
+    reach: Array | None = None,
     *,
     steps: int,
     stiffness: float,
@@ -54,11 +54,13 @@ def hang(
     """Let a garment hang. points (V, 3) start, posed; threads from `edges_of`; flat (V, 3) the
     garment unposed, which gives the lengths; hold (V,)
     0..1 how firmly a vertex keeps its start; home (V, 2) shell vertices to start walking from, -1 for none; gap (V,)
-    metres to keep from the skin; tether (V,) the vertex that each hangs from, -1 for none, and reach (V,) the length of
-    cloth between them in metres; stiffness 0..1 against folding. Returns (V, 3)."""
+    metres to keep from the skin; tether (V,) the vertex that each hangs from, -1 for none (without: none anywhere), and
+    reach (V,) the length of cloth between them in metres; stiffness 0..1 against folding. Returns (V, 3)."""
     edges, bends = threads
     lengths, spans = lengths_of(flat, edges), lengths_of(flat, bends)
     skin = (shell_points, shell_normals, rings)
+    tether = np.full(len(points), -1) if tether is None else tether
+    reach = np.zeros(len(points)) if reach is None else reach
     return _hang(
         points.copy(),
         edges,

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pipelines
 from pipelines.records import Body, Record, Upload
-from pipelines.step import Context, UserError
+from pipelines.step import Context, Step, UserError
 from pipelines.weights import Weights
+
+Settings = Mapping[str, Mapping[str, str]]
 
 
 class Estimate(NamedTuple):
@@ -30,17 +33,25 @@ def estimated(upload: Upload) -> Estimate:
     from pipelines.person import person
     from pipelines.photo import photo
 
-    records: dict[str, Record] = {"upload": upload}
     try:
-        for step in (photo, person, matte, keypoints, body_fit):
-            inputs = {name: records[name] for name in step.inputs}
-            ctx = Context(step.name, weights=Weights().path)
-            records[step.name] = step.run(inputs, step.make_params({}), ctx)
+        body = through(upload, (photo, person, matte, keypoints, body_fit))["body_fit"]
     except UserError as refusal:
         return Estimate(None, str(refusal))
-    body = records["body.fit"]
     assert isinstance(body, Body)
     return Estimate(body, "")
+
+
+def through(upload: Upload, steps: Iterable[Step], settings: Settings | None = None) -> dict[str, Record]:
+    """An upload through real steps, {record name ('.' written as '_'): record}; UserError as they raise it.
+
+    settings: {step: {knob: text}}; everything else has its default.
+    """
+    records: dict[str, Record] = {"upload": upload}
+    for step in steps:
+        params = step.make_params((settings or {}).get(step.name, {}))
+        inputs = {name: records[name] for name in step.inputs}
+        records[step.name.replace(".", "_")] = step.run(inputs, params, Context(step.name, weights=Weights().path))
+    return records
 
 
 def estimate_of(seed: int, folder: Path) -> Estimate:

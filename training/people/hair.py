@@ -116,8 +116,6 @@ def curtain(
         on.posed,
         on.normals,
         s.rings,
-        np.full(len(flat), -1),
-        np.zeros(len(flat)),
         steps=12,
         stiffness=0.35,
         floor=-9.0,
@@ -131,28 +129,11 @@ def tufts(style: str, body: Posed, on: ShellOnBody, rng: np.random.Generator, ma
     """Buns, knots, tails: turned forms on the head bone."""
     top, back, side, middle = skull_marks(body)
     size = float(rng.uniform(0.85, 1.25))
-    if style == "bun":
-        return [
-            blob(
-                back + np.array([0, 0.01, -0.025]),
-                [0.04 * size, 0.038 * size, 0.035 * size],
-                "head",
-                body,
-                material,
-                rng,
-            )
-        ]
-    if style == "top_knot":
-        return [
-            blob(
-                top + np.array([0, 0.022, -0.03]),
-                [0.038 * size, 0.035 * size, 0.038 * size],
-                "head",
-                body,
-                material,
-                rng,
-            )
-        ]
+    if style in ("bun", "top_knot"):
+        behind = style == "bun"
+        place = back + np.array([0, 0.01, -0.025]) if behind else top + np.array([0, 0.022, -0.03])
+        radii = [0.04, 0.038, 0.035] if behind else [0.038, 0.035, 0.038]
+        return [blob(place, [r * size for r in radii], "head", body, material, rng)]
     if style == "ponytail":
         path = [
             back + np.array([0, 0.03, -0.01]),

@@ -58,8 +58,6 @@ def scarf(body: Posed, on: ShellOnBody, rng: np.random.Generator, material: Mate
             on.posed,
             on.normals,
             s.rings,
-            np.full(len(flat), -1),
-            np.zeros(len(flat)),
             steps=20,
             stiffness=0.3,
             floor=-9.0,
