@@ -14,7 +14,7 @@ from typing import Any
 from pipelines.run import Executor, Run, branch_run, check_seed, create_run, hash_bytes, import_records
 from pipelines.step import Cancelled, MissingNeed, UserError
 from pipelines.store import Store
-from pipelines.systems import SYSTEMS, find_system
+from pipelines.systems import SYSTEMS, find_system, with_preset
 
 EXIT_BAD_INPUT, EXIT_MISSING, EXIT_FAULT, EXIT_CANCELLED = 2, 3, 1, 130
 
@@ -31,6 +31,7 @@ def add_commands(commands: Any) -> None:
                               formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     run.add_argument("photo", nargs="?", type=Path, metavar="PHOTO", help="JPEG, PNG, WebP, BMP or TIFF of one person")
     run.add_argument("--system", default=None, choices=sorted(SYSTEMS), help="default: projection")
+    run.add_argument("--preset", metavar="NAME", help="which networks the system runs on: compact, released, tiny")
     run.add_argument("--out", type=Path, metavar="DIR", help="where the files go")
     run.add_argument("--set", action="append", default=[], metavar="step.param=value", dest="settings")
     run.add_argument("--seed", type=int, default=None, metavar="N", help="0 or more; for steps that draw lots")
@@ -174,6 +175,8 @@ def _prepare(arguments: argparse.Namespace) -> tuple[Run, Any, Store]:
     root = arguments.runs or default_root()
     base = find_run(arguments.base, root) if arguments.base and archive is None else None
     system = arguments.system or (base.system if base else "projection")
+    if arguments.preset:
+        system = with_preset(system, arguments.preset)
     recipe = find_system(system)
     settings = recipe.parse_settings(arguments.settings)
     if arguments.until:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from pipelines import systems
 from pipelines.recipe import Recipe
 from pipelines.records import Curve, Photo, Upload
 from pipelines.step import Cancelled, Context, MissingNeed, UserError, knob, step
-from pipelines.systems import find_system
+from pipelines.systems import find_system, offered, with_preset
 from tests import fake_system
 
 
@@ -109,3 +110,14 @@ def test_a_recipe_must_fit_together() -> None:
 def test_an_unknown_system_names_the_known_ones() -> None:
     with pytest.raises(UserError, match="projection"):
         find_system("nothing")
+
+
+def test_a_preset_is_a_system_of_its_own_name_and_stand_ins_are_offered_nowhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(systems.SYSTEMS, "projection-tiny", "tests.fake_system")
+    assert with_preset("projection", "none") == "projection"
+    assert with_preset("projection", "tiny") == "projection-tiny"
+    assert "projection-tiny" not in offered() and "projection" in offered()
+    with pytest.raises(UserError, match=r"has no preset 'compact'; it has none, tiny"):
+        with_preset("projection", "compact")

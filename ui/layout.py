@@ -15,7 +15,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines.step import UserError
-from pipelines.systems import SYSTEMS
+from pipelines.systems import offered
 from ui import edit, plates
 from ui.actions import Actions
 from ui.downloads import cards
@@ -239,7 +239,7 @@ def build(actions: Actions, system: str) -> gr.Blocks:
                     False, label="Step by step", info="Pause after each step.", elem_id="hs-stepwise"
                 )
                 with gr.Accordion("Settings", open=False, elem_id="hs-settings"):
-                    chosen = gr.Dropdown(list(SYSTEMS), value=system, label="Method", elem_id="hs-system")
+                    chosen = gr.Dropdown(offered(), value=system, label="Method", elem_id="hs-system")
                     seed = gr.Number(0, precision=0, minimum=0, label="Seed", elem_id="hs-seed")
                 widget("examples", examples=example_cards(actions))
             with gr.Column(elem_id="hs-top"):
@@ -249,7 +249,7 @@ def build(actions: Actions, system: str) -> gr.Blocks:
                 widget("files", formats=cards())
             with gr.Column(elem_id="hs-inspect"):
                 widget("panel")
-        widget("compare", systems=list(SYSTEMS))
+        widget("compare", systems=offered())
         widget("evaluation")
         gr.HTML(FOOTER.replace("{hours}", f"{hours:g}"), elem_id="hs-footer", apply_default_css=False)
         door = widget("door", value={"state": "loading", "steps": []})

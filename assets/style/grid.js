@@ -17,7 +17,7 @@ export function grid(box) {
   const file = make("input", { type: "file", accept: "image/png,image/webp,image/jpeg", class: "hs-hidden-input", "aria-label": "Picture to put in this view's place", id: "hs-view-file", tabindex: "-1" });
   const bar = make("div", { class: "hs-wipe-bar" }, back, which, raw, words, legend, file);
   box.append(list, large, bar);
-  let plate = null, data = null, sheet = 0, mirrored = false, open = -1, sending = false, wanted = null;
+  let plate = null, data = null, sheet = 0, mirrored = false, open = -1, sent = "", wanted = null;
 
   function drawCells() {
     const rows = Math.ceil(data.cells.length / COLUMNS);
@@ -118,9 +118,11 @@ export function grid(box) {
     }
   });
   function send(index, part, upload) {
-    if (sending) return;
-    sending = true;
-    setTimeout(() => (sending = false), 1500);
+    // The same wish again within a moment is a double click; any other wish is one of its own.
+    const wish = JSON.stringify([plate.data, index, part, upload]);
+    if (wish === sent) return;
+    sent = wish;
+    setTimeout(() => sent === wish && (sent = ""), 1500);
     act("view", { step: hub.selected, index, part, upload });
   }
 
