@@ -69,7 +69,11 @@ def add_commands(commands: Any) -> None:
     inspect.set_defaults(handler=inspect_command)
     weights = commands.add_parser("weights", help="known weight files: list, check PATH, fetch")
     weights.add_argument("action", choices=("list", "check", "fetch"))
-    weights.add_argument("path", nargs="?", type=Path)
+    weights.add_argument("path", nargs="?", type=Path, metavar="PATH|SYSTEM")
+    weights.add_argument(
+        "--from", dest="folder", type=Path, metavar="FOLDER", help="fetch: from a folder that you have"
+    )
+    weights.add_argument("--offline", action="store_true", help="fetch: only from the Hub's cache on this machine")
     weights.set_defaults(handler=weights_command)
     doctor = commands.add_parser("doctor", help="what this machine has and what is missing")
     doctor.set_defaults(handler=doctor_command)
@@ -82,7 +86,7 @@ def add_commands(commands: Any) -> None:
 
 def _knob_help() -> str:
     lines = ["parameters for --set (default, range, meaning):"]
-    for system in ("projection", "views"):
+    for system in ("projection", "views", "synchuman"):
         lines.append(f"{system}:")
         for step in find_system(system).steps:
             for knob in step.knobs:
@@ -183,11 +187,15 @@ def _prepare(arguments: argparse.Namespace) -> tuple[Run, Any, Store]:
         recipe.step(arguments.until)
     for pair in arguments.replace:
         _split_replacement(pair, recipe)
-    used = {role for step in recipe.steps for role in step.weights}
+    used = {role for step in recipe.steps for role in step.every_role}
     options: dict[str, Any] = {
         "device": choose_device(arguments.device),
         "weights": parse_choices(arguments.weights, used),
     }
+    chosen = options["weights"] or (base.weights if base else {})
+    before = base.settings if base else {}
+    merged = {s.name: {**before.get(s.name, {}), **settings.get(s.name, {})} for s in recipe.steps}
+    _check_weights(recipe, arguments, merged, chosen, set(base.replaced) if base else set())
     upload: Upload | None = read_upload(arguments.photo) if arguments.photo else archive
     if upload is not None and archive is None:
         _check_photo(upload, recipe, settings)
@@ -212,6 +220,21 @@ def _prepare(arguments: argparse.Namespace) -> tuple[Run, Any, Store]:
         run.photo_name, run.upload_sha256 = Path(upload.name).name, hash_bytes(upload.data)
         run.save()
     return run, upload, store
+
+
+def _check_weights(
+    recipe: Any, arguments: argparse.Namespace, settings: dict[str, Any], chosen: dict[str, str], replaced: set[str]
+) -> None:
+    """MissingNeed before any work, when a step that will run lacks its weights."""
+    from pipelines.weights import Weights
+
+    replaced = replaced | {pair.partition("=")[0] for pair in arguments.replace}
+    for step in recipe.steps:
+        roles = step.roles(step.make_params(settings[step.name]))
+        for role in roles if step.name not in replaced else ():
+            Weights(chosen).path(role)
+        if step.name == arguments.until:
+            return
 
 
 def _archive(arguments: argparse.Namespace) -> Any:
@@ -355,6 +378,8 @@ def weights_command(arguments: argparse.Namespace) -> int:
             raise UserError("weights check needs a PATH: the file or folder to look at.")
         if not arguments.path.exists():
             raise UserError(f"There is no file '{arguments.path}'; check the path.")
+        if arguments.path.is_dir() and (places := _synchuman_places(arguments.path)):
+            return _check_synchuman(arguments, places)
         from pipelines.hgm.released_weights import examine, looks_like_hgm
 
         if looks_like_hgm(arguments.path):
@@ -365,6 +390,8 @@ def weights_command(arguments: argparse.Namespace) -> int:
         sentence = check_file(arguments.path, role)
         _say(arguments, {"path": str(arguments.path), "role": role, "message": sentence}, sentence)
         return 0
+    if arguments.action == "fetch" and arguments.path is not None:
+        return _fetch(arguments)
     rows = []
     for role, known in KNOWN.items():
         try:
@@ -375,7 +402,8 @@ def weights_command(arguments: argparse.Namespace) -> int:
                      "licence": known.licence, "source": known.source, "how_to_get": known.how_to_get})  # fmt: skip
     if arguments.action == "fetch":
         missing = [r for r in rows if not r["here"]]
-        text = "\n".join(f"{r['role']}: cannot be fetched for you. {r['how_to_get']}" for r in missing)
+        cannot = {r: "" if KNOWN[r].how_to_get.startswith("python ") else "cannot be fetched for you. " for r in KNOWN}
+        text = "\n".join(f"{r['role']}: {cannot[str(r['role'])]}{r['how_to_get']}" for r in missing)
         text = f"Everything that 'projection' and 'views' need is shipped; nothing was fetched.\n{text}".strip()
         _say(arguments, {"fetched": [], "missing": missing}, text)
         return 0
@@ -386,6 +414,37 @@ def weights_command(arguments: argparse.Namespace) -> int:
     )
     _say(arguments, rows, text)
     return 0
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    """`weights fetch SYSTEM`: from the Hub, or from a folder."""
+    from pipelines.fetch import fetch, take
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    system = str(arguments.path)
+    places = take(system, arguments.folder, say) if arguments.folder else fetch(system, say, arguments.offline)
+    found = {role: str(path) for role, path in places.items()}
+    _say(arguments, {"fetched": found}, f"{system}: {len(found)} parts are ready.")
+    return 0
+
+
+def _synchuman_places(folder: Path) -> dict[str, Path]:
+    from pipelines.fetch import find
+
+    return find("synchuman", folder)
+
+
+def _check_synchuman(arguments: argparse.Namespace, places: dict[str, Path]) -> int:
+    """`weights check FOLDER` of SyncHuman's: how every network's keys meet its files."""
+    from pipelines.synchuman.checkpoints import examine_folders
+
+    report = examine_folders(places)
+    lines = [f"{name:<26} {'whole' if whole else 'NOT WHOLE':<10} {text}" for name, (whole, text) in report.items()]
+    data = {name: {"whole": whole, "text": text} for name, (whole, text) in report.items()}
+    _say(arguments, data, "\n".join(lines))
+    return 0 if all(whole for whole, _ in report.values()) else EXIT_BAD_INPUT
 
 
 def doctor_command(arguments: argparse.Namespace) -> int:

@@ -35,7 +35,9 @@ def examine(root: Path) -> list[dict[str, str]]:
             path = Weights().path(role)
             findings.append({"name": role, "state": "ok", "text": f"{known.title}: {path.name}"})
         except UserError as error:
-            findings.append({"name": role, "state": "missing" if known.shipped else "optional", "text": str(error)})
+            first = next((w.role for w in KNOWN.values() if w.group and w.group == known.group), role)
+            text = str(error) if first == role else f"not on this machine; see {first}"
+            findings.append({"name": role, "state": "missing" if known.shipped else "optional", "text": text})
     findings.append(_store(root))
     gpu = (
         "nvidia-smi answers; use --device cuda"

@@ -25,6 +25,9 @@ def add_evaluate(commands: Any, people: Callable[[], Any]) -> None:
         "--oracle", action="store_true", help="also true cut-out, surfaces and colours: whose the gap is"
     )
     parser.add_argument(
+        "--ablation", action="store_true", help="also every row of the system's ablation: one part left out at a time"
+    )
+    parser.add_argument(
         "--search", type=int, metavar="RUNS", help="look for the worst people among A:B with so many runs"
     )
     parser.add_argument(

@@ -53,15 +53,25 @@ def parse_people(text: str) -> range:
     return seeds
 
 
-def variants_of(recipe: Recipe, body: str, oracle: bool) -> list[str]:
+def variants_of(recipe: Recipe, body: str, oracle: bool, ablation: bool = False) -> list[str]:
     """Which variants of a system are run. body: 'true', 'estimated' or 'both'. oracle: also with the cut-out, the
-    surfaces and the colours of the truth, for a system that has these steps (UserError otherwise)."""
+    surfaces and the colours of the truth, for a system that has these steps (UserError otherwise). ablation: also
+    every row of the system's ablation, on the estimated body."""
     wanted = {"estimated": [ESTIMATED], "true": [TRUE_BODY], "both": [ESTIMATED, TRUE_BODY]}[body]
     if oracle:
         if step_of(recipe, Layers) is None:
             raise UserError(f"'{recipe.name}' has no step that makes front and back layers; leave --oracle out.")
         wanted = [*wanted, *(name for name in CHAIN[1:] if name not in wanted)]
+    if ablation:
+        if body == "true":
+            raise UserError("--ablation leaves out what improves the estimated body; give --body estimated or both.")
+        wanted = [*wanted, *rows_of(recipe)]
     return wanted
+
+
+def rows_of(recipe: Recipe) -> dict[str, dict[str, dict[str, Any]]]:
+    """{row: settings} of what an ablation leaves out: all rows but the whole system, which is 'estimated'."""
+    return {name: settings for name, settings in recipe.ablation.items() if settings}
 
 
 def step_of(recipe: Recipe, kind: type[Record]) -> str | None:
@@ -138,21 +148,28 @@ def run_variants(
     settings: Mapping[str, Mapping[str, Any]] | None = None, is_cancelled: Callable[[], bool] = lambda: False,
     seed: int = 0, device: str = "cpu", weights: Mapping[str, str] | None = None, surface: bool = True,
 ) -> dict[str, Made]:  # fmt: skip
-    """{variant: what the system made of one person}, each with more of the truth than the one before."""
+    """{variant: what the system made of one person}, each with more of the truth than the one before; and the rows of
+    the ablation that are among the variants, whose settings win over `settings`."""
     recipe = find_system(system)
+    rows = {name: values for name, values in rows_of(recipe).items() if name in variants}
     steps = {kind: steps_of(recipe, kind) for kind in (Body, Cutout, Layers)}
     if not steps[Body]:
         raise UserError(f"'{system}' has no step that makes a body; the true body has nowhere to go.")
 
-    def run(replaced: Mapping[str, Record]) -> Made:
+    def run(replaced: Mapping[str, Record], row: Mapping[str, Mapping[str, Any]] | None = None) -> Made:
+        both = {name: dict(values) for name, values in (settings or {}).items()}
+        for name, values in (row or {}).items():
+            both.setdefault(name, {}).update(values)
         return run_once(
-            store, subject.upload, system, replaced=replaced, settings=settings, is_cancelled=is_cancelled, seed=seed,
+            store, subject.upload, system, replaced=replaced, settings=both, is_cancelled=is_cancelled, seed=seed,
             device=device, weights=weights, surface=surface,
         )  # fmt: skip
 
     made: dict[str, Made] = {}
     if ESTIMATED in variants:
         made[ESTIMATED] = run({})
+    made |= {name: run({}, row) for name, row in rows.items()}
+    variants = [name for name in variants if name not in rows]
     if not set(variants) - {ESTIMATED}:
         return made
     # Every step that makes a body has the true one, or a refinement would move it.

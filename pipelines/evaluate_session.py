@@ -72,10 +72,18 @@ class Session:
                 )
             if arguments.metric not in PROTOCOLS:
                 raise UserError(f"There is no metric '{arguments.metric}'; there is {', '.join(PROTOCOLS)}.")
-            if len(systems) > 1 or arguments.oracle:
-                raise UserError("A search looks at one system as it is; give one --system and leave --oracle out.")
-        variants = {r.name: variants_of(r, arguments.body, arguments.oracle) for r in recipes}
-        known = {role for r in recipes for s in r.steps for role in s.weights}
+            if len(systems) > 1 or arguments.oracle or arguments.ablation:
+                raise UserError(
+                    "A search looks at one system as it is; give one --system and leave --oracle and --ablation out."
+                )
+        if arguments.ablation and (seeds is None or not any(r.ablation for r in recipes)):
+            raise UserError(
+                "--ablation leaves out one part of a system on people whose truth is known; it needs --people A:B and a "
+                f"--system with such parts; {', '.join(systems)} {'have' if len(systems) > 1 else 'has'} "
+                f"{'them' if any(r.ablation for r in recipes) else 'none'}."
+            )
+        variants = {r.name: variants_of(r, arguments.body, arguments.oracle, arguments.ablation) for r in recipes}
+        known = {role for r in recipes for s in r.steps for role in s.every_role}
         for recipe in recipes:
             recipe.parse_settings(arguments.settings)
         options = {"device": choose_device(arguments.device), "weights": parse_choices(arguments.weights, known),
@@ -121,6 +129,7 @@ class Session:
         return {
             "systems": self.systems, "body": a.body, "views": a.views, "view_px": a.size, "seed": a.seed,
             "device": self.options["device"], "set": a.settings, "surface": not a.no_surface,
+            "ablation": a.ablation,
         }  # fmt: skip
 
     def people(self) -> dict[str, Any]:
@@ -262,6 +271,10 @@ class Session:
                 for metric, shares in data["gap"].items():
                     told = ", ".join(f"{share} {row['mean']:+.2f}" for share, row in shares.items())
                     parts.append(f"{system}, {PROTOCOLS[metric].title}: gained by the true {told}")
+                for metric, rows in data["ablation"].items():
+                    digits = PROTOCOLS[metric].digits
+                    told = ", ".join(f"{row} {0.0 - value['mean']:+.{digits}f}" for row, value in rows.items())
+                    parts.append(f"{system}, {PROTOCOLS[metric].title}, better (+) or worse (-): {told}")
         if "regions" in report:
             check, metric = report["control"], report["metric"]
             parts.append(

@@ -123,7 +123,8 @@ def deliver(run: Run, store: Store, out: OutFolder) -> list[str]:
         bundle = open_bundle(run, store)
         for part, name, source in (("photo", "photo.png", "photo.png"), ("cutout", "cutout.png", "cutout.png"),
                                    ("body", "body.npz", "body.npz")):  # fmt: skip
-            step = next((s.name for s in reversed(run.recipe.steps) if s.output is PARTS[part]), None)
+            done = (s.name for s in reversed(run.recipe.steps) if s.output is PARTS[part])
+            step = next((n for n in done if (folder / "steps" / n).is_dir()), None)
             if step is not None and bundle.has(part):
                 shutil.copyfile(folder / "steps" / step / source, folder / name)
         for part, form, name in (("splats", "ply", "splats.ply"), ("mesh", "glb", "mesh.glb"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ class Recipe:
     Each step's inputs are named after the steps that make them ('.' written as '_'); `photo` takes the upload.
     warm: {step: {knob: value}} of a small run that loads and compiles everything a full one needs; None for no such run.
     pack: how a folder or ZIP becomes the upload of a system that starts from one; None: it starts from a photo.
+    ablation: {row: settings}, the system with one part left out; the first row is the whole system, without settings.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Recipe:
     steps: tuple[Step, ...]
     warm: dict[str, dict[str, Any]] | None = None
     pack: Callable[[Path], Upload] | None = None
+    ablation: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         made: dict[str, Step] = {}
@@ -40,6 +42,9 @@ class Recipe:
                 if source is not None and not issubclass(source.output, wanted):
                     raise ValueError(f"'{step.name}' needs a {wanted.__name__}; '{source.name}' makes another record.")
             made[step.name] = step
+        for row in self.ablation.values():
+            for name, values in row.items():
+                self.step(name).make_params(values)
 
     def step(self, name: str) -> Step:
         """The step of that name; UserError with the names there are."""

@@ -9,13 +9,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pipelines.hgm.records import BackView, BodyPoints
 from pipelines.keypoints import Keypoints
 from pipelines.matte import cutout_by_hand
 from pipelines.records import Body, Cutout, Floats, Photo, Record, Splats
 from pipelines.step import Step, UserError
 from pipelines.store import load_record
 
-READABLE = {Cutout: "a PNG or WebP mask", Keypoints: "a keypoints.json", Body: "a body.npz", Splats: "a 3DGS .ply"}
+READABLE = {
+    Cutout: "a PNG or WebP mask", Keypoints: "a keypoints.json", Body: "a body.npz", Splats: "a 3DGS .ply",
+    BackView: "a square picture of the person from behind", BodyPoints: "an .npz with 'vertices' and 'pelvis'",
+}  # fmt: skip
+PICTURES = (".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 def read_replacement(step: Step, path: Path, photo: Photo | None) -> Record:
@@ -67,7 +72,12 @@ def _read(step: Step, path: Path, photo: Photo | None) -> Record:
     if path.is_dir():
         return load_record(path)
     suffix = path.suffix.lower()
-    if step.output is Cutout and suffix in (".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"):
+    if step.output is BackView and suffix in PICTURES:
+        with Image.open(path) as image:
+            return BackView.from_picture(image)
+    if step.output is BodyPoints and suffix == ".npz":
+        return BodyPoints.from_npz(path)
+    if step.output is Cutout and suffix in PICTURES:
         if photo is None:
             raise UserError("A mask needs the photo it belongs to; give the photo or --from RUN.")
         with Image.open(path) as image:

@@ -329,7 +329,7 @@ class Executor:
         weights = Weights(self.run.weights)
         recorded: dict[str, Any] = {
             "step": step.name, "version": step.version, "params": matter, "inputs": inputs,
-            "weights": {role: weights.fingerprint(role) for role in step.weights},
+            "weights": {role: weights.fingerprint(role) for role in step.roles(params)},
         }  # fmt: skip
         if len(step.backends) > 1:
             recorded["backend"] = self.run.device
@@ -350,17 +350,22 @@ class Executor:
                 raise UserError("The photo's first reading is no longer in the store; drop the photo again.")
             inputs["upload"] = self.upload
         weights = Weights(self.run.weights)
-        ctx = Context(step.name, self.run.device, self.run.seed, weights.path, self.listen, self.is_cancelled)
+        ctx = Context(
+            step.name, self.run.device, self.run.seed, weights.path, self.listen, self.is_cancelled,
+            scratch=self.store.scratch(key),
+        )  # fmt: skip
         with PeakMemory() as memory:
             start = time.perf_counter()
             result = step.run(inputs, params, ctx)
             seconds = time.perf_counter() - start
-        licences = {role: weights.licence(role) for role in step.weights}
+        licences = {role: weights.licence(role) for role in step.roles(params)}
         facts = {
             **recorded, "seconds": round(seconds, 3), "peak_rss_mb": round(memory.peak_mb, 1), "warnings": ctx.warnings,
             "humanscope": __version__, "licences": licences, "device": self.run.device,
         }  # fmt: skip
-        return self.store.put(key, result, facts, hold)
+        entry = self.store.put(key, result, facts, hold)
+        self.store.forget_scratch(key)
+        return entry
 
     def _finish(
         self, step: Step, state: StepState, content: str, how: str, facts: dict[str, Any], contents: dict[str, str]

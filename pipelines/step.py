@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 import typing
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.records import Record
+from pipelines.records import Record, read_arrays, write_arrays
 
 
 class UserError(Exception):
@@ -127,7 +129,11 @@ class Event:
 
 @dataclass
 class Context:
-    """What a step may use besides its inputs. Steps start no threads or processes of their own."""
+    """What a step may use besides its inputs. Steps start no threads or processes of their own.
+
+    scratch: a folder of this very work (same inputs, parameters, weights and seed) that outlives a cancelled or killed
+    run and goes when the step is done; None where nothing is kept. It may not exist yet; see `keep`.
+    """
 
     step: str = ""
     device: str = "cpu"
@@ -136,6 +142,7 @@ class Context:
     listen: Callable[[Event], None] = lambda event: None
     is_cancelled: Callable[[], bool] = lambda: False
     warnings: list[str] = field(default_factory=list)
+    scratch: Path | None = None
 
     def progress(self, fraction: float, message: str = "", image: NDArray[np.floating] | None = None) -> None:
         """Say how far the step is (0..1), with a picture if there is one; raises Cancelled when asked to stop."""
@@ -148,6 +155,33 @@ class Context:
         if sentence not in self.warnings:
             self.warnings.append(sentence)
             self.listen(Event(self.step, "warning", None, sentence))
+
+    def keep(self, name: str, arrays: dict[str, Any]) -> None:
+        """Keep named arrays of unfinished work under a file name, whole or not at all; does nothing without `scratch`.
+
+        A disk that takes no more is said as a warning: the work itself can go on.
+        """
+        if self.scratch is None:
+            return
+        part = self.scratch / f".{name}.part"
+        try:
+            self.scratch.mkdir(parents=True, exist_ok=True)
+            write_arrays(part, arrays)
+            os.replace(part, self.scratch / f"{name}.npz")
+        except OSError as error:
+            reason = error.strerror or str(error)
+            self.warn(
+                f"The unfinished work could not be kept ({reason}); a run that is stopped here begins this step anew."
+            )
+
+    def kept(self, name: str) -> dict[str, NDArray] | None:
+        """What `keep` left under that name, in this run or an earlier one; None when there is nothing whole."""
+        if self.scratch is None:
+            return None
+        try:
+            return read_arrays(self.scratch / f"{name}.npz")
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
 
     def weight_file(self, role: str) -> Path:
         """The file for a declared weight role; MissingNeed when there is none."""
@@ -173,12 +207,23 @@ class Step:
     seeded: bool
     kind: str
     function: Callable[..., Record]
+    optional_weights: dict[str, tuple[str, Any]] = field(default_factory=dict)
 
     @property
     def knobs(self) -> tuple[Knob, ...]:
         """The parameters in declared order."""
         types = typing.get_type_hints(self.params)
         return tuple(Knob(f.name, types[f.name], f.default, **f.metadata) for f in dataclasses.fields(self.params))
+
+    @property
+    def every_role(self) -> tuple[str, ...]:
+        """The weight roles that any setting of the step can need."""
+        return (*self.weights, *self.optional_weights)
+
+    def roles(self, params: Any) -> tuple[str, ...]:
+        """The weight roles that the step needs with these parameters."""
+        wanted = (role for role, (name, value) in self.optional_weights.items() if getattr(params, name) == value)
+        return (*self.weights, *wanted)
 
     def make_params(self, values: dict[str, Any]) -> Any:
         """{'name': text or value} -> the params dataclass; UserError on an unknown name or a bad value."""
@@ -238,11 +283,13 @@ def step(
     backends: Sequence[str] = ("cpu",),
     seeded: bool = False,
     kind: str = "measured",
+    optional_weights: dict[str, tuple[str, Any]] | None = None,
 ) -> Callable[[Callable[..., Record]], Step]:
     """Declare a step. `kind` says whether its result is 'measured' from the photo, 'generated', or 'mixed': some of both.
 
     backends: devices on which it runs; with more than one the device is part of the cache key. seeded: the run's
     seed matters. weights: roles in `pipelines.weights`. packages: optional packages that must be installed.
+    optional_weights: {role: (knob, value)}, roles that are needed only when the knob has that value.
     """
     if kind not in ("measured", "generated", "mixed"):
         raise ValueError(f"Step '{name}' came with kind '{kind}'; it needs 'measured', 'generated' or 'mixed'.")
@@ -260,6 +307,7 @@ def step(
         return Step(
             name, version, title, summary.split("\n\n")[0].replace("\n", " "), inputs, hints["return"],
             hints["params"], tuple(weights), tuple(packages), tuple(backends), seeded, kind, function,
+            dict(optional_weights or {}),
         )  # fmt: skip
 
     return declare

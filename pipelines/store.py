@@ -6,6 +6,7 @@
     holds/<id>/                contents in use by a living process (its lock dies with it)
     locks/<key>                one maker per key, across processes
     tmp/                       half-written things; swept when their process is gone
+    scratch/<key>/             unfinished work that a step goes on from; swept when a week old
 
 Everything is written under a temporary name and renamed, so that a reader, a second process, or a start after
 kill -9 sees a whole artefact or none. A store that cannot write says so (UserError); it never goes on silently.
@@ -31,6 +32,8 @@ from pipelines.records import RECORDS, Record, read_json
 from pipelines.step import UserError
 
 R = TypeVar("R", bound=Record)
+
+SCRATCH_SECONDS = 7 * 86400.0  # after which unfinished work that nobody went on with is thrown away
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class Store:
         self.root = Path(root)
         self.limit_bytes = limit_bytes
         with writing(f"The store at '{self.root}'"):
-            for name in ("objects", "keys", "pins", "holds", "locks", "tmp", "runs"):
+            for name in ("objects", "keys", "pins", "holds", "locks", "tmp", "runs", "scratch"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
         self._sweep()
 
@@ -192,6 +195,14 @@ class Store:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
+    def scratch(self, key: str) -> Path:
+        """Where the unfinished work on a key lies (it may not exist); to be used inside `making(key)` only."""
+        return self.root / "scratch" / key
+
+    def forget_scratch(self, key: str) -> None:
+        """Delete the unfinished work on a key."""
+        shutil.rmtree(self.scratch(key), ignore_errors=True)
+
     def pin(self, name: str, contents: list[str]) -> None:
         """Keep these contents until `unpin(name)`."""
         with writing("A pin in the store"):
@@ -245,11 +256,15 @@ class Store:
         return gone
 
     def _sweep(self) -> None:
-        """Remove what dead processes left: temporary folders and holds."""
+        """Remove what dead processes left: temporary folders, holds, and unfinished work that is a week old."""
         for folder in (self.root / "tmp").iterdir():
             owner = folder.name.split("-")[0]
             if owner.isdigit() and not Path(f"/proc/{owner}").exists() and not _process_lives(int(owner)):
                 shutil.rmtree(folder, ignore_errors=True)
+        for folder in (self.root / "scratch").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - folder.stat().st_mtime > SCRATCH_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)
         for folder in (self.root / "holds").iterdir():
             fresh = time.time() - folder.stat().st_mtime < 5 if folder.exists() else True
             if not fresh and not _lock_is_alive(folder / "lock"):

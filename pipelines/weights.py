@@ -6,6 +6,9 @@ A role ('landmarks', 'body', ...) is what a step asks for; `--weights ROLE=PATH`
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +20,11 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One known file or folder of files. shipped: path below assets/, or '' when the user must bring it."""
+    """One known file or folder of files.
+
+    shipped: path below assets/, or '' when the user must bring it. gigabytes: roughly, of what must be brought. group:
+    files that are only of use together (see `GROUPS`), '' for those that stand alone.
+    """
 
     role: str
     title: str
@@ -27,6 +34,8 @@ class WeightFile:
     source: str
     how_to_get: str
     replaceable: bool = True
+    gigabytes: float = 0.0
+    group: str = ""
 
 
 KNOWN: dict[str, WeightFile] = {
@@ -53,11 +62,73 @@ KNOWN: dict[str, WeightFile] = {
             "No trained file is part of this version and no method needs one; training.hgm.train_layers makes one.",
         ),
         WeightFile(
+            "hgm.one_view", "HGM's released one-view network", "", (".safetensors", ".pt", ".pth", ".bin", ".ckpt"),
+            "not stated (ask the authors)", "the authors' public HGM repository (ICLR 2025)",
+            "Download the one-view file from the folder that the README of HGM's public repository links to, and name it "
+            "with --weights hgm.one_view=FILE.",
+        ),
+        WeightFile(
+            "hgm.two_view", "HGM's released two-view network", "", (".safetensors", ".pt", ".pth", ".bin", ".ckpt"),
+            "not stated (ask the authors)", "the authors' public HGM repository (ICLR 2025)",
+            "Download the two-view file from the folder that the README of HGM's public repository links to, and name it "
+            "with --weights hgm.two_view=FILE.",
+        ),
+        WeightFile(
+            "hgm.diffusion", "Stable Diffusion 1.5 (a folder)", "", (), "CreativeML OpenRAIL-M",
+            "stable-diffusion-v1-5/stable-diffusion-v1-5",
+            "Download the folder of stable-diffusion-v1-5 (diffusers layout, safetensors) and name it with "
+            "--weights hgm.diffusion=FOLDER, or set hgm.back.refiner=none.",
+        ),
+        WeightFile(
+            "hgm.controlnet", "ControlNet tile for the back view (a folder)", "", (), "CreativeML OpenRAIL-M",
+            "lllyasviel/control_v11f1e_sd15_tile, or one fine-tuned on coarse back views",
+            "Download the folder of control_v11f1e_sd15_tile (diffusers layout, safetensors) and name it with "
+            "--weights hgm.controlnet=FOLDER, or set hgm.back.refiner=none.",
+        ),
+        WeightFile(
+            "synchuman.stage1", "SyncHuman's first stage (folder OneStage)", "", (), "none stated by its authors",
+            "xishushu/SyncHuman on the Hub", "python app.py weights fetch synchuman", gigabytes=5.0, group="synchuman",
+        ),
+        WeightFile(
+            "synchuman.stage2", "SyncHuman's second stage (folder SecondStage)", "", (), "none stated by its authors",
+            "xishushu/SyncHuman on the Hub", "python app.py weights fetch synchuman", gigabytes=3.1, group="synchuman",
+        ),
+        WeightFile(
+            "synchuman.tokens", "DINOv2 ViT-L/14 with registers (a folder)", "", (), "Apache-2.0",
+            "facebook/dinov2-with-registers-large on the Hub", "python app.py weights fetch synchuman", gigabytes=1.2,
+            group="synchuman",
+        ),
+        WeightFile(
+            "synchuman.prompts", "fixed prompt features, normal_embeds.pt and clr_embeds.pt (a folder)", "", (), "MIT",
+            "code repository of PSHuman, mvdiffusion/data/fixed_prompt_embeds_7view",
+            "Copy normal_embeds.pt and clr_embeds.pt from mvdiffusion/data/fixed_prompt_embeds_7view of PSHuman's code.",
+            gigabytes=0.003, group="synchuman",
+        ),
+        WeightFile(
             "smplx", "SMPL-X body model (optional)", "", (".npz",), "SMPL-X licence (non-commercial; register)",
             "smpl-x.is.tue.mpg.de",
-            "Register at smpl-x.is.tue.mpg.de and download SMPLX_NEUTRAL.npz; no system of this version needs it.",
+            "Register at smpl-x.is.tue.mpg.de, download SMPLX_NEUTRAL.npz and name it with --weights smplx=FILE; only "
+            "HGM's released networks need it.",
         ),
     )
+}  # fmt: skip
+
+
+# Roles that are folders in diffusers' layout, and what must lie in them.
+FOLDERS = {
+    "hgm.diffusion": ("unet", "vae", "scheduler", "text_encoder", "tokenizer"),
+    "hgm.controlnet": ("config.json", "diffusion_pytorch_model.safetensors"),
+    "synchuman.stage1": ("SyncHuman_2D3DCrossSpaceDiffusion", "vae", "image_encoder", "sparse_structure_decoder"),
+    "synchuman.stage2": ("pipeline.json",),
+    "synchuman.tokens": ("model.safetensors",),
+    "synchuman.prompts": ("normal_embeds.pt", "clr_embeds.pt"),
+}
+
+# Files that are only of use together: whose they are, how to get them all, and what works without them.
+GROUPS = {
+    "synchuman": ("SyncHuman's released networks are", "Fetch them with 'python app.py weights fetch synchuman' (add "
+                  "'--from FOLDER' for a folder that you have)", "without them '--system views' makes a person of pictures "
+                  "made elsewhere and '--system projection' one of a photo"),
 }  # fmt: skip
 
 
@@ -77,9 +148,26 @@ class Weights:
             check_file(path, role)
             return path
         path = ASSETS / known.shipped
-        if not known.shipped or not path.exists():
-            raise MissingNeed(f"{known.title} is not on this machine. {known.how_to_get}")
-        return path
+        if known.shipped and path.exists():
+            return path
+        if noted := fetched(role):
+            return noted
+        if known.group:
+            raise MissingNeed(self.lacking(known.group))
+        raise MissingNeed(f"{known.title} is not on this machine. {known.how_to_get}")
+
+    def has(self, role: str) -> bool:
+        """Whether something answers the role; a wrong path of the user's is a UserError."""
+        known = find_role(role)
+        shipped = bool(known.shipped) and (ASSETS / known.shipped).exists()
+        return role in self.chosen or shipped or fetched(role) is not None
+
+    def lacking(self, group: str) -> str:
+        """What of a group is missing, with size and licence, how to get it, and what works without it."""
+        whose, how, instead = GROUPS[group]
+        missing = [w for w in KNOWN.values() if w.group == group and not self.has(w.role)]
+        listed = "; ".join(f"{w.role} ({_size(w.gigabytes)}, licence: {w.licence})" for w in missing)
+        return f"{whose} not on this machine: {listed}. {how}; {instead}."
 
     def fingerprint(self, role: str) -> str:
         """Hex digest of the bytes behind a role (part of the cache key)."""
@@ -94,6 +182,39 @@ class Weights:
     def licence(self, role: str) -> str:
         """The licence of a role's known file, or a note that the user chose another file."""
         return f"chosen by the user: {Path(self.chosen[role]).name}" if role in self.chosen else KNOWN[role].licence
+
+
+def _size(gigabytes: float) -> str:
+    return f"{gigabytes:.1f} GB" if gigabytes >= 0.1 else f"{max(1000 * gigabytes, 1):.0f} MB"
+
+
+def weights_root() -> Path:
+    """Where fetched files are kept: `weights` below HUMANSCOPE_HOME, else below the user's cache folder."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("HUMANSCOPE_HOME") or Path(cache) / "humanscope") / "weights"
+
+
+def fetched(role: str) -> Path | None:
+    """The file or folder that was fetched, or named once, for a role; None when there is none or it is gone."""
+    try:
+        places = json.loads((weights_root() / "places.json").read_text())
+        path = weights_root() / places[role]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return path if path.exists() else None
+
+
+def note_fetched(places: dict[str, Path]) -> None:
+    """Remember where the files of these roles lie."""
+    root = weights_root()
+    root.mkdir(parents=True, exist_ok=True)
+    index, known = root / "places.json", {}
+    if index.is_file():
+        known = json.loads(index.read_text())
+    text = json.dumps({**known, **{role: str(path) for role, path in places.items()}}, indent=1, sort_keys=True)
+    part = index.with_name(f".{index.name}.{os.getpid()}")
+    part.write_text(text + "\n")
+    os.replace(part, index)
 
 
 def find_role(role: str) -> WeightFile:
@@ -133,10 +254,15 @@ def check_file(path: Path, role: str) -> str:
                 f"'{path}' came for '{role}'; it needs a folder with {', '.join(missing) or 'the networks'}."
             )
         return f"'{path.name}' holds the landmark networks."
+    if role in FOLDERS:
+        return _check_folder(path, role)
     if path.suffix not in known.suffixes:
         raise UserError(f"'{path.name}' came for '{role}'; it needs a {' or '.join(known.suffixes)} file.")
     if path.suffix == ".safetensors":
         return _check_safetensors(path, role)
+    if role in ("hgm.one_view", "hgm.two_view"):
+        # Read tensor by tensor, and checked key by key, when the step loads it.
+        return f"'{path.name}' can be read for '{role}'."
     import zipfile
 
     if not zipfile.is_zipfile(path):
@@ -160,10 +286,15 @@ def _check_safetensors(path: Path, role: str) -> str:
     """`check_file` for a network of ours: the names of its tensors say whose it is."""
     from safetensors import SafetensorError, safe_open
 
-    wanted = {"hgm.layers": {"unet.conv_in.weight", "conv.weight"}}[role]
+    whole = {"unet.conv_in.weight", "conv.weight", "c.weight", "net.conv_in.weight", "res.conv_in.weight"}
+    wanted = {
+        "hgm.layers": {"unet.conv_in.weight", "conv.weight"}, "hgm.one_view": whole, "hgm.two_view": whole,
+    }[role]  # fmt: skip
     try:
         with safe_open(path, "numpy") as file:
             names = set(file.keys())
+            # Wrappers of training code put a word before every name.
+            names |= {re.sub(r"^((module|_orig_mod|model)\.)+", "", name) for name in names}
     except (SafetensorError, OSError) as error:
         raise UserError(
             f"'{path.name}' came for '{role}', but it cannot be read ({error}); get a complete copy."
@@ -173,6 +304,31 @@ def _check_safetensors(path: Path, role: str) -> str:
             f"'{path.name}' came for '{role}' and lacks {', '.join(sorted(wanted - names))}; give that network."
         )
     return f"'{path.name}' fits '{role}' ({len(names)} arrays)."
+
+
+def _check_folder(path: Path, role: str) -> str:
+    """`check_file` for a folder."""
+    absent = [name for name in FOLDERS[role] if not (path / name).exists()]
+    if not path.is_dir() or absent:
+        raise UserError(
+            f"'{path.name}' came for '{role}'; it needs a folder with {', '.join(absent or FOLDERS[role])}."
+        )
+    if role == "synchuman.tokens" and "embeddings.register_tokens" not in _keys(path / "model.safetensors", role):
+        raise UserError(f"'{path.name}' came for '{role}', but its model is another one; give DINOv2 with registers.")
+    return f"'{path.name}' fits '{role}'."
+
+
+def _keys(path: Path, role: str) -> set[str]:
+    """The names of the tensors in a .safetensors file; UserError when it cannot be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            return set(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"'{path.name}' came for '{role}', but it cannot be read ({error}); get a complete copy."
+        ) from error
 
 
 def guess_role(path: Path) -> str:
@@ -188,4 +344,8 @@ def guess_role(path: Path) -> str:
 
 @lru_cache(maxsize=256)
 def _digest_of(path: str, size: int, modified: int) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipelines.body.read_body import posed
-from pipelines.hgm.body_points import smplx_points
+from pipelines.hgm.body_points import check_tokens, points_of
 from pipelines.hgm.cameras import (
     intrinsics,
     network_pictures,
@@ -20,8 +20,9 @@ from pipelines.hgm.cameras import (
     rays,
     vertices_to_network,
 )
+from pipelines.hgm.configuration import RELEASED
 from pipelines.hgm.crop import crop_photo, pixels_per_metre
-from pipelines.step import MissingNeed, UserError
+from pipelines.step import Context, MissingNeed, UserError
 from tests.test_read_body import a_body
 from tests.test_smplx_file import synthetic_arrays
 
@@ -82,9 +83,10 @@ def test_smplx_points_follow_the_fitted_body(tmp_path: Path) -> None:
     path = tmp_path / "SMPLX_NEUTRAL.npz"
     np.savez(path, **synthetic_arrays())
     body = a_body(0.0, 0.0, True)
-    points, root = smplx_points(body, path, rounds=0)
-    assert points.shape == (10_475, 3)
-    ours = vertices_to_network(posed(body).vertices, root)
+    made = points_of(body, RELEASED, 0, Context(weights=lambda role: path))
+    points = vertices_to_network(made.points, made.pelvis)
+    assert points.shape == (10_475, 3) and made.source == "fitted"
+    ours = vertices_to_network(posed(body).vertices, made.pelvis)
     assert np.abs(points.min(0) - ours.min(0)).max() < 0.02 and np.abs(points.max(0) - ours.max(0)).max() < 0.02
     assert points[:, 1].max() > 0.5 and points[:, 1].min() < -0.5, "head up, feet down, around the pelvis"
     # The raised hand is the left one, which is on the right in a picture of a person who faces us.
@@ -94,6 +96,6 @@ def test_smplx_points_follow_the_fitted_body(tmp_path: Path) -> None:
 def test_other_bodies_and_files_are_refused_with_what_is_needed(tmp_path: Path) -> None:
     body = a_body(0.0, 0.0, False)
     with pytest.raises(MissingNeed, match="6890 tokens, which are not the 10475 vertices of SMPL-X"):
-        smplx_points(body, tmp_path / "x.npz", tokens=6890)
+        check_tokens(6890)
     with pytest.raises(UserError, match="came as the SMPL-X body model"):
-        smplx_points(body, tmp_path / "absent.npz")
+        points_of(body, RELEASED, 0, Context(weights=lambda role: tmp_path / "absent.npz"))

@@ -24,11 +24,12 @@ from pipelines.hgm.layer_input import (
     resized,
     spread,
 )
-from pipelines.hgm.layer_network import LayerNetwork, load_layer_network
+from pipelines.hgm.layer_network import LayerAnswer, LayerNetwork, load_layer_network
 from pipelines.records import Layers
 from pipelines.step import UserError
 
 CAMERA = Camera(intrinsics(300, 400, 40.0), 300, 400, np.eye(4))
+NONE = np.zeros((64, 48), np.float32)
 SMALL = replace(
     COMPACT,
     unet=UNetShape((32, 32), (False, True), (32, 32), (True, False), layers=1, heads=4),
@@ -105,13 +106,15 @@ def test_a_ray_passes_through_its_own_points() -> None:
 
 def test_an_answer_of_nothing_changes_nothing() -> None:
     layers = person()
-    after = improved(layers, crop_of(layers), np.zeros((2, 128, 96), np.float32), np.zeros((3, 128, 96), np.float32))
+    after = improved(
+        layers, crop_of(layers), np.zeros((2, 128, 96), np.float32), NONE, np.zeros((3, 128, 96), np.float32)
+    )
     for name, value in layers.arrays.items():
         assert np.array_equal(after.arrays[name], value), name
     torch.manual_seed(0)
     channels = torch.rand(2, COMPACT.in_channels, 64, 48)
     answer = LayerNetwork(SMALL)(channels)
-    assert float(answer.moves.abs().max()) == 0.0 and float(answer.tint.abs().max()) == 0.0
+    assert all(float(a.abs().max()) == 0.0 for a in (answer.moves, answer.photo, answer.tint))
 
 
 def test_inner_surfaces_move_with_their_limb_and_end_where_they_would_cross() -> None:
@@ -119,7 +122,7 @@ def test_inner_surfaces_move_with_their_limb_and_end_where_they_would_cross() ->
     crop = crop_of(layers)
     moves, tint = np.zeros((2, 128, 96), np.float32), np.zeros((3, 128, 96), np.float32)
     moves[0] = -0.02
-    after = improved(layers, crop, moves, tint).arrays
+    after = improved(layers, crop, moves, NONE, tint).arrays
     two = layers.arrays["two"]
     step = np.float32(-0.02) * crop.unit
     assert np.allclose(after["front"][two] - layers.arrays["front"][two], step, atol=1e-5)
@@ -127,23 +130,39 @@ def test_inner_surfaces_move_with_their_limb_and_end_where_they_would_cross() ->
     assert np.array_equal(after["enter"][two], layers.arrays["enter"][two]) and after["two"][two].all()
     # The limb in front pushed into the one behind: one limb is left, without inner surfaces.
     moves[0] = 0.2 / crop.unit
-    after = improved(layers, crop, moves, tint).arrays
+    after = improved(layers, crop, moves, NONE, tint).arrays
     assert not after["two"].any()
     assert np.array_equal(after["leave"][two], after["back"][two]) and np.array_equal(
         after["enter"][two], after["front"][two]
     )
     # Front behind back: they meet.
     moves[0], moves[1] = 0.5 / crop.unit, 0.0
-    after = improved(layers, crop, moves, tint).arrays
+    after = improved(layers, crop, moves, NONE, tint).arrays
     inside = layers.arrays["mask"]
     assert (after["front"] <= after["back"])[inside].all()
+
+
+def test_the_photo_s_own_pixels_come_back_as_sharp_as_they_were() -> None:
+    layers = person()
+    nothing = np.zeros((2, 64, 48), np.float32), np.zeros((3, 64, 48), np.float32)
+    whole = improved(layers, crop_of(layers), nothing[0], np.ones((64, 48), np.float32), nothing[1]).arrays
+    inside = layers.arrays["mask"]
+    assert not np.allclose(layers.arrays["front_rgb"][inside], layers.arrays["back_rgb"][inside], atol=0.1)
+    assert np.allclose(whole["back_rgb"][inside], layers.arrays["front_rgb"][inside], atol=1e-5)
+    half = improved(layers, crop_of(layers), nothing[0], np.full((64, 48), 0.5, np.float32), nothing[1]).arrays
+    middle = 0.5 * (layers.arrays["front_rgb"] + layers.arrays["back_rgb"])[inside]
+    assert np.allclose(half["back_rgb"][inside], middle, atol=1e-5)
+    torch.manual_seed(0)
+    channels, share = torch.rand(1, COMPACT.in_channels, 8, 8) * 2 - 1, torch.full((1, 1, 8, 8), 1.0)
+    answer = LayerAnswer(share, share, share, torch.zeros(1, 3, 8, 8))
+    assert torch.allclose(answer.back_rgb(channels), (channels[:, place_of("rgb")] + 1) / 2)
 
 
 def test_a_tint_is_added_to_the_back_alone() -> None:
     layers = person()
     tint = np.zeros((3, 64, 48), np.float32)
     tint[1] = 0.1
-    after = improved(layers, crop_of(layers), np.zeros((2, 64, 48), np.float32), tint).arrays
+    after = improved(layers, crop_of(layers), np.zeros((2, 64, 48), np.float32), NONE, tint).arrays
     inside = layers.arrays["mask"]
     wanted = np.clip(layers.arrays["back_rgb"][inside] + (0, 0.1, 0), 0, 1)
     assert np.allclose(after["back_rgb"][inside], wanted, atol=1e-5)

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.hgm.layer_input import place_of
+from pipelines.body.rig import default_rig
+from pipelines.hgm.layer_input import part_places, place_of
 from pipelines.hgm.layer_network import LayerAnswer, LayerNetwork
 from training.hgm import train_layers
 from training.hgm.batches import People, _mirrored, read_people, varied
-from training.hgm.losses import Truth, Weights, direct_losses, masked_mean
+from training.hgm.losses import Truth, Weights, direct_losses, is_foot, is_head, masked_mean, true_back
+from training.hgm.side_views import SideViews, draw, gaussians, side_losses
 
 HIGH, WIDE = 32, 24
 
@@ -28,8 +30,12 @@ def made_people(first: int, count: int) -> dict[str, np.ndarray]:
     front, back = channels[:, place_of("front").start], channels[:, place_of("back").start]
     depth = np.stack([front + 0.05 * red, back], 1)
     known = np.ones((count, HIGH, WIDE), bool)
+    lens = np.array([[40.0, 0, WIDE / 2], [0, 40.0, HIGH / 2], [0, 0, 1]], np.float32)
     return {"seeds": np.arange(first, first + count), "channels": channels.astype(np.float16), "mask": known, "known": known,
-            "depth": depth.astype(np.float16), "back_rgb": np.full((count, 3, HIGH, WIDE), 128, np.uint8)}  # fmt: skip
+            "depth": depth.astype(np.float16), "back_rgb": np.full((count, 3, HIGH, WIDE), 128, np.uint8),
+            "view_rgba": np.full((count, 1, 24, 24, 4), 200, np.uint8), "view_K": np.tile(lens, (count, 1, 1, 1)),
+            "view_pose": np.tile(np.eye(4, dtype=np.float32), (count, 1, 1, 1)), "crop_K": np.tile(lens, (count, 1, 1)),
+            "pelvis": np.full(count, 1.3, np.float32)}  # fmt: skip
 
 
 def in_memory(made: dict[str, np.ndarray]) -> People:
@@ -92,7 +98,7 @@ def test_the_losses_go_down_on_what_can_be_learned() -> None:
     history = []
     for _ in range(16):
         losses = direct_losses(channels, network(channels), truth, Weights())
-        history.append(float(losses["depth"]))
+        history.append(float(losses["depth"].detach()))
         optimiser.zero_grad()
         torch.stack(list(losses.values())).sum().backward()
         optimiser.step()
@@ -104,7 +110,7 @@ def test_a_perfect_answer_has_no_loss_but_calm() -> None:
     moves = 0.02 * torch.randn(1, 2, HIGH, WIDE)
     tint = torch.zeros(1, 3, HIGH, WIDE)
     truth = Truth(moves.clone(), torch.ones(1, HIGH, WIDE, dtype=torch.bool), torch.full((1, 3, HIGH, WIDE), 0.5))
-    losses = direct_losses(channels, LayerAnswer(moves, moves, tint), truth, Weights())
+    losses = direct_losses(channels, LayerAnswer(moves, moves, tint[:, :1], tint), truth, Weights())
     assert {k for k, v in losses.items() if float(v) > 1e-7} == {"calm"}
     assert float(masked_mean(torch.ones(3), torch.zeros(3))) == 0.0
 
@@ -137,6 +143,83 @@ def test_variation_is_repeatable_and_leaves_the_truth_of_depth_alone() -> None:
     assert torch.equal(first[0], second[0]) and torch.equal(first[1].back_rgb, second[1].back_rgb)
     assert torch.equal(first[1].depth.sort(3).values, truth.depth.sort(3).values)
     assert not torch.equal(first[0][:, place_of("front")].sort(3).values, channels[:, place_of("front")].sort(3).values)
+
+
+SIDE = torch.tensor([[[0.0, 0.0, -1.0, 1.3], [0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 1.3], [0.0, 0.0, 0.0, 1.0]]])
+
+
+def slab(offset: float, thickness: float = 0.2) -> tuple[torch.Tensor, SideViews]:
+    """Channels (1, 32, H, W) of an upright block left of the middle, and its true picture from the side."""
+    people = in_memory(made_people(0, 1))
+    channels = torch.zeros(1, 32, HIGH, WIDE)
+    channels[:, place_of("front")], channels[:, place_of("back")] = -thickness / 2 + offset, thickness / 2 + offset
+    channels[:, place_of("rgb")], channels[:, place_of("back_rgb")] = 0.6, -0.6
+    sides = people.sides(torch.arange(1))
+    return channels, SideViews(sides.rgba, sides.K, SIDE[None], sides.crop_K, sides.pelvis)
+
+
+def block() -> torch.Tensor:
+    known = torch.zeros(1, HIGH, WIDE, dtype=torch.bool)
+    known[:, 6:26, 4:14] = True
+    return known
+
+
+def seen_from_the_side(channels: torch.Tensor, sides: SideViews) -> torch.Tensor:
+    depth = torch.cat([channels[0, place_of("front")], channels[0, place_of("back")]])
+    colours = [(channels[0, place_of(n)] + 1) / 2 for n in ("rgb", "back_rgb")]
+    person = gaussians(depth, colours[0], colours[1], block()[0], sides.crop_K[0], sides.pelvis[0])
+    return draw(person, sides.K[0, 0], sides.pose[0, 0], 24, 24)
+
+
+def test_the_view_from_the_side_says_where_the_depth_belongs() -> None:
+    channels, sides = slab(0.0)
+    picture = seen_from_the_side(channels, sides)
+    # The block's near side lies 8 pixels left of the middle, 8 / 40 * 1.3 = 0.26 nearer than the pelvis to this camera:
+    # its 0.2 crop heights are 40 * 0.2 / 1.04 = 7.7 pixels wide, and closed.
+    assert float(picture[12, :, 3].sum()) == pytest.approx(7.7, abs=0.8)
+    assert float(picture[12, 10:14, 3].min()) > 0.8
+    true = torch.cat(
+        [(picture[..., :3] + picture[..., 3:] - 1) / picture[..., 3:].clamp(min=1e-3), picture[..., 3:]], -1
+    )
+    sides = SideViews(true[None, None], sides.K, sides.pose, sides.crop_K, sides.pelvis)
+    found = {}
+    for offset in (-0.06, 0.0, 0.06):
+        moved, _ = slab(offset)
+        moves, none = torch.zeros(1, 2, HIGH, WIDE, requires_grad=True), torch.zeros(1, 3, HIGH, WIDE)
+        losses = side_losses(moved, LayerAnswer(moves, moves, none[:, :1], none), block(), sides, Weights())
+        total = losses["outline"] + losses["look"]
+        total.backward()
+        assert moves.grad is not None and torch.isfinite(moves.grad).all()
+        found[offset] = (float(total.detach()), float(moves.grad.sum()))
+    assert found[0.0][0] < 1e-6 < 0.1 * found[-0.06][0]
+    assert found[-0.06][1] < 0 < found[0.06][1], "too near is drawn farther, too far is drawn nearer"
+
+
+def test_a_mirrored_batch_is_drawn_as_the_mirrored_picture() -> None:
+    channels, sides = slab(0.05)
+    picture = seen_from_the_side(channels, sides)
+    other = sides.mirrored(torch.tensor([True]), WIDE)
+    depth = torch.cat([channels[0, place_of("front")], channels[0, place_of("back")]]).flip(2)
+    colours = [((channels[0, place_of(n)] + 1) / 2).flip(2) for n in ("rgb", "back_rgb")]
+    person = gaussians(depth, colours[0], colours[1], block()[0].flip(1), other.crop_K[0], other.pelvis[0])
+    seen = draw(person, other.K[0, 0], other.pose[0, 0], 24, 24)
+    assert torch.allclose(seen, picture.flip(1), atol=2e-3)
+    assert torch.equal(other.rgba, sides.rgba.flip(3))
+    back = other.mirrored(torch.tensor([True]), WIDE)
+    assert torch.allclose(back.pose, sides.pose) and torch.allclose(back.K, sides.K)
+
+
+def test_heads_are_heads_and_feet_keep_their_colour() -> None:
+    rig = default_rig()
+    places = torch.from_numpy(part_places())
+    channels = torch.zeros(1, 32, 1, len(rig.part_names))
+    channels[0, place_of("back_place"), 0] = places[: len(rig.part_names)].T
+    heads = {rig.part_names[int(k)] for k in torch.nonzero(is_head(channels)[0, 0])}
+    feet = {rig.part_names[int(k)] for k in torch.nonzero(is_foot(channels)[0, 0])}
+    assert heads == {"neck", "head", "face", "scalp"} and feet == {"foot_left", "foot_right"}
+    truth = Truth(torch.zeros(1, 2, 1, 17), torch.ones(1, 1, 17, dtype=torch.bool), torch.ones(1, 3, 1, 17))
+    wanted = true_back(channels, truth)[0, 0, 0]
+    assert {rig.part_names[int(k)] for k in torch.nonzero(wanted == 0.5)} == feet and set(wanted.tolist()) == {0.5, 1.0}
 
 
 def test_no_shard_is_a_sentence(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_plates_of_views_and_shapes_go_together() -> None:
     assert both[1]["scene"] == "shape/scene-cameras.viser"
     assert [p["id"] for p in plates("shape", here, lambda kind, view: None)] == ["clay", "normals", "wireframe"]
     assert plates("table", here, lambda kind, view: None) == []
-    assert [p["id"] for p in plates("table", here, lambda kind, view: "there")] == ["agreement"]
+    assert [p["id"] for p in plates("table", here, lambda kind, view: "there")] == ["agreement", "pairs"]
 
 
 def test_a_surface_in_the_wrong_place_is_marked_where_it_is_wrong(views: Views) -> None:

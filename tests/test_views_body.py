@@ -7,18 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pipelines.body.fit_points import LANDMARK_NAMES, default_fit_body
-from pipelines.body.fit_terms import Rows, Scene, State, Term, scene
-from pipelines.body.fit_twist import full_rotations
-from pipelines.body.read_body import make_body, vertices_world
-from pipelines.body.rig import default_rig
-from pipelines.geometry.cameras import DISPLAY_TO_OPENCV, intrinsics
-from pipelines.geometry.mesh_raster import rasterise_mesh, vertex_normals
-from pipelines.geometry.orthographic import around
-from pipelines.geometry.rotations import matrix_from_rotation_vector
-from pipelines.records import Body, Keypoints
-from pipelines.step import Context
-from pipelines.views.body_in_surface import (
+from pipelines.body.body_in_surface import (
     Room,
     Wear,
     body_in_surface,
@@ -27,13 +16,24 @@ from pipelines.views.body_in_surface import (
     skin_at,
     state_of,
 )
+from pipelines.body.fit_points import LANDMARK_NAMES, default_fit_body
+from pipelines.body.fit_terms import Rows, Scene, State, Term, scene
+from pipelines.body.fit_twist import full_rotations
+from pipelines.body.landmark_depth import crossings, landmark_depths
+from pipelines.body.misread import exchanged, other_readings, with_legs_exchanged
+from pipelines.body.read_body import make_body, vertices_world
+from pipelines.body.rig import default_rig
+from pipelines.body.surface_terms import covering, inside_surface, joints_at_depth
+from pipelines.geometry.cameras import DISPLAY_TO_OPENCV, intrinsics
+from pipelines.geometry.mesh_raster import rasterise_mesh, vertex_normals
+from pipelines.geometry.orthographic import around
+from pipelines.geometry.rotations import matrix_from_rotation_vector
+from pipelines.records import Body, Keypoints
+from pipelines.step import Context
 from pipelines.views.drawn_views import draw_views
 from pipelines.views.front import front_view, ordinary_camera, picture_size, reduced
-from pipelines.views.landmark_depth import crossings, landmark_depths
-from pipelines.views.misread import exchanged, other_readings, with_legs_exchanged
 from pipelines.views.photo import photo
 from pipelines.views.records import PosedView, Views
-from pipelines.views.surface_terms import covering, inside_surface, joints_at_depth
 from tests.test_views import ball, figure
 
 SIZE = 400

@@ -28,6 +28,7 @@ class Actions:
         self.worker: Worker | None = None
         self.worker_is_up = asyncio.Event()
         self._cards: dict[str, dict[str, Any]] = {}
+        self._warming: asyncio.Future[None] | None = None
 
     async def ready(self) -> Worker:
         """The worker, as soon as it is there."""
@@ -66,7 +67,17 @@ class Actions:
         await self.desk.ask("quick", desk_jobs.create, str(folder), name, data, system, int(seed))
         page = self.session.claim(folder, token, stepwise=stepwise)
         self._submit(worker, folder, page)
+        await self.warm(system)
         return folder.name
+
+    async def warm(self, system: str) -> None:
+        """Begin to load what draws the splats of a system, so that the first ones of a run are seen at once; once for
+        all, and nobody waits for it."""
+        if self._warming is None and any(step["record"] == "splats" for step in (await self.card(system))["steps"]):
+            self._warming = asyncio.ensure_future(self.desk.ask("slow", desk_jobs.warm))
+            self._warming.add_done_callback(
+                lambda done: done.cancelled() or done.exception()
+            )  # it is only a head start
 
     async def run_from(
         self, token: str, name: str, step: str, settings: dict[str, dict[str, Any]], *,

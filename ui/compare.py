@@ -31,7 +31,8 @@ def _entry(view: dict[str, Any]) -> dict[str, Any]:
     turned = next((p for kind in TURNED if kind in shown for p in shown[kind]["plates"] if p.get("frames")), None)
     return {
         "run": view["run"], "mine": view["mine"], "system": view["system"], "seed": view["seed"],
-        "photo": view["photo_name"], "state": view["state"], "settings": view["settings"], "by_hand": view["replaced"],
+        "photo": view["photo_name"], "upload": view["upload"],
+        "state": view["state"], "settings": view["settings"], "by_hand": view["replaced"],
         "frames": turned and turned["frames"], "busy": view["busy"],
         "seconds": [[s["title"], s["seconds"]] for s in view["steps"] if s["seconds"] is not None],
         "facts": [[kind, f"{view['base']}/{shown[kind]['name']}/facts.json?c={shown[kind]['content']}"]

@@ -52,7 +52,7 @@ def describe(system: str) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "name": system, "title": recipe.title, "summary": recipe.summary, "preset": recipe.preset, "steps": steps,
-        "entry": entry_of(recipe),
+        "entry": entry_of(recipe), "ablation": recipe.ablation,
     }  # fmt: skip
 
 
@@ -126,6 +126,18 @@ def replace(
         kept.pin(run.id, [content, *(s.content for s in run.steps if s.content)])
         replace_artefact(run, step, content)
     return content
+
+
+def warm() -> None:
+    """Load and compile what draws splats, so that the first ones of a run are seen as soon as they are there."""
+    from pipelines.export.picture import splat_picture
+    from pipelines.geometry.cameras import Camera, intrinsics, look_at
+    from pipelines.records import Splats
+
+    one = np.ones(1, np.float32)
+    dot = Splats(np.zeros((1, 3), np.float32), np.eye(1, 4, dtype=np.float32), np.full((1, 3), 0.1, np.float32), one,
+                 np.ones((1, 3), np.float32), np.zeros(1, np.uint8), np.zeros(1, np.uint8))  # fmt: skip
+    splat_picture(dot, Camera(intrinsics(32, 32, 40.0), 32, 32, look_at(np.zeros(3), 2.0, 0.0, 0.0)))
 
 
 def draw(folder: str, store: str, step: str, maker: str, argument: str, out: str) -> None:

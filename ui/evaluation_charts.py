@@ -24,22 +24,26 @@ def number(value: float, digits: int) -> str:
     return text.removeprefix("-") if not text.strip("-0.") else text.replace("-", "−")
 
 
-def gap_chart(metric: Metric, shares: Mapping[str, Mean]) -> str:
-    """Bars of what each truth adds to a metric, with the 95 % interval; towards the right is better."""
+def gap_chart(
+    metric: Metric, shares: Mapping[str, Mean], meaning: str = "gained by the truth of each part", left: int = BAR_LEFT
+) -> str:
+    """Bars of what each truth adds to a metric, with the 95 % interval; towards the right is better. meaning: the same
+    in words. left: room for the bars' names."""
     reach = [v for m in shares.values() for v in (m.mean, m.low, m.high) if v is not None]
     low, high = min(0.0, *reach), max(0.0, *reach)
     span = (high - low) or 1.0
+    wide = BAR_WIDE + left - BAR_LEFT
     tall = BAR * len(shares) + 6
 
     def x(value: float) -> float:
-        return BAR_LEFT + (value - low) / span * (BAR_WIDE - BAR_LEFT - BAR_RIGHT)
+        return left + (value - low) / span * (wide - left - BAR_RIGHT)
 
     parts = []
     for i, (share, mean) in enumerate(shares.items()):
         top = 4 + BAR * i
         middle = top + BAR / 2 - 2
         begin, end = sorted((x(0.0), x(mean.mean)))
-        parts.append(f'<text class="hs-tick" x="{BAR_LEFT - 8}" y="{middle + 4:.1f}" text-anchor="end">'
+        parts.append(f'<text class="hs-tick" x="{left - 8}" y="{middle + 4:.1f}" text-anchor="end">'
                      f"{escape(share)}</text>")  # fmt: skip
         parts.append(f'<rect class="hs-bar" x="{begin:.1f}" y="{top}" width="{max(end - begin, 0.8):.1f}" '
                      f'height="{BAR - 8}" rx="2"/>')  # fmt: skip
@@ -54,7 +58,7 @@ def gap_chart(metric: Metric, shares: Mapping[str, Mean]) -> str:
                      f"{sign}{number(mean.mean, metric.digits)}</text>")  # fmt: skip
     parts.append(f'<path class="hs-axis" d="M{x(0.0):.1f} 0V{tall}"/>')
     told = "; ".join(f"{s} {number(m.mean, metric.digits)}" for s, m in shares.items())
-    return _svg(BAR_WIDE, tall, f"{metric.title}: gained by the truth of each part, {told}", parts)
+    return _svg(wide, tall, f"{metric.title}: {meaning}, {told}", parts)
 
 
 def curve_chart(metric: Metric, lines: Sequence[tuple[str, Mapping[float, Mean]]]) -> str:

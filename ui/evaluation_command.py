@@ -19,6 +19,7 @@ def command(result: Result) -> list[str]:
         words += ["--people", f"{result.span[0]}:{result.span[1]}"]
         words += ["--body", str(s.get("body", "estimated"))]
     words += ["--oracle"] if any(c.variant.startswith("+") for c in result.columns) else []
+    words += ["--ablation"] if s.get("ablation") is True else []
     if result.search:
         words += ["--search", str(result.search["tried"]), "--metric", result.search["metric"]]
     words += ["--photos", "PHOTOS"] if result.photos else []

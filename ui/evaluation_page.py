@@ -13,6 +13,7 @@ from ui.evaluation_result import PEOPLE, PHOTOS, SEARCH, Column, Metric, Result
 from ui.evaluation_tables import command_box, digits_of, grid, in_words, sentences, shown, table
 
 CURVES = ("psnr", "iou")
+LOST = "lost without each part"
 NOTHING = {
     PEOPLE: ("No table of scores on people is stored here", "python app.py evaluate --system projection --people "
              "9000:9012 --body both --oracle --out evaluation"),
@@ -67,8 +68,8 @@ def people_sections(results: Sequence[Result]) -> str:
     columns = columns_of(results)
     metrics = {n: m for r in results for n, m in r.metrics.items()}
     return "".join([
-        table_section(results, columns, metrics), gap_section(results, metrics), curves_section(columns, metrics),
-        command_section(results),
+        table_section(results, columns, metrics), gap_section(results, metrics), worth_section(results, metrics),
+        curves_section(columns, metrics), command_section(results),
     ])  # fmt: skip
 
 
@@ -128,6 +129,24 @@ def gap_section(results: Sequence[Result], metrics: dict[str, Metric]) -> str:
         '<section class="hs-box"><h2>Whose the gap is</h2><p class="hs-help">One truth after the other is put in the '
         "place of what the system estimated; a bar says how much better the number becomes, with its 95 % interval over "
         f'people.</p><div class="hs-eval-gaps">{"".join(figures)}</div></section>'
+    )
+
+
+def worth_section(results: Sequence[Result], metrics: dict[str, Metric]) -> str:
+    """What each part of a system is worth: how much worse it is without."""
+    figures = [
+        f"<figure><figcaption><b>{escape(metrics[name].head)}</b> {escape(system)}</figcaption>"
+        f"{gap_chart(metrics[name], rows, LOST, 138)}</figure>"
+        for result in results for system, worth in result.worth.items() for name, rows in worth.items()
+        if name in metrics and rows
+    ]  # fmt: skip
+    if not figures:
+        return ""
+    return (
+        '<section class="hs-box"><h2>What each part is worth</h2><p class="hs-help">The system with one part left out at '
+        "a time, on the same people; a bar to the right says how much worse the number is without that part, one to the "
+        f'left that it is better without, with the 95 % interval over people.</p><div class="hs-eval-gaps">{"".join(figures)}'
+        "</div></section>"
     )
 
 

@@ -73,8 +73,9 @@ class Column:
 class Result:
     """One document. Every part is empty where the document has none.
 
-    span: first and last seed plus one. gaps: {system: {metric: {share: Mean}}}. photos: {system: {photo: {what: number
-    or text}}}. search: the document of a failure search. written: seconds since 1970, 0 when it was sent.
+    span: first and last seed plus one. gaps: {system: {metric: {share: Mean}}}; worth: the same by row of an ablation.
+    photos: {system: {photo: {what: number or text}}}. search: the document of a failure search. written: seconds since
+    1970, 0 when it was sent.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Result:
     span: tuple[int, int] | None = None
     columns: tuple[Column, ...] = ()
     gaps: dict[str, dict[str, dict[str, Mean]]] = field(default_factory=dict)
+    worth: dict[str, dict[str, dict[str, Mean]]] = field(default_factory=dict)
     metrics: dict[str, Metric] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     interval: str = ""
@@ -149,17 +151,19 @@ def _result(document: dict[str, Any], schema: str, name: str, written: float) ->
     photos = _photos(document["photos"]) if "photos" in document else {}
     if schema == PHOTOS:
         return Result(**common, photos=photos, metrics=_metrics(document["photos"].get("protocols") or {}))
-    columns, gaps = [], {}
+    columns, gaps, worth = [], {}, {}
     for system, values in _some(document["systems"]).items():
         for variant, column in _some(values["variants"]).items():
             azimuths = {float(a): _means(row) for a, row in _some(column.get("by_azimuth") or {}).items()}
             failed = column.get("failed") or []
             columns.append(Column(_text(system), _text(variant), _means(column["metrics"]), azimuths, len(failed)))
         gaps[_text(system)] = {_text(m): _means(row) for m, row in _some(values.get("gap") or {}).items()}
+        worth[_text(system)] = {_text(m): _means(row) for m, row in _some(values.get("ablation") or {}).items()}
     if not columns:
         raise ValueError("it has no system")
     return Result(
         **common, span=_span(document["people"]), columns=tuple(columns), gaps={s: g for s, g in gaps.items() if g},
+        worth={s: w for s, w in worth.items() if w},
         metrics=_metrics(document["protocols"]), photos=photos, interval=_text(document.get("interval", "")),
         notes=tuple(_text(n) for n in list(document.get("notes") or [])[:MOST]),
     )  # fmt: skip

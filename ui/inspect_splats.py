@@ -9,8 +9,9 @@ import numpy as np
 from pipelines.export.bundle import Bundle
 from pipelines.records import SEEN_NAMES, Body, Splats
 from ui.inspect_numbers import Facts, to_json
+from ui.inspect_photo import webp
 from ui.run_reader import RunReader
-from ui.sheets import turned
+from ui.sheets import cameras_around, turned
 
 LAYERS = {"colour": "splats", "seen": "splats_seen", "opacity": "splats_opacity", "depth": "splats_depth"}
 
@@ -24,17 +25,30 @@ def scene(reader: RunReader, step: str, style: str) -> bytes:
 
 def frames(reader: RunReader, step: str, style: str) -> bytes:
     """One turn around the person in one colouring."""
+    from pipelines.export.picture import splat_picture
+
+    shown, body = _coloured(reader, step, style)
+    return turned(shown.means, body, lambda view: splat_picture(shown, view))
+
+
+def poster(reader: RunReader, step: str, style: str) -> bytes:
+    """The first frame of that turn alone: it is there long before the others."""
+    from pipelines.export.picture import splat_picture
+
+    shown, body = _coloured(reader, step, style)
+    return webp(splat_picture(shown, cameras_around(shown.means, body)[0]))
+
+
+def _coloured(reader: RunReader, step: str, style: str) -> tuple[Splats, Body | None]:
     from pipelines.export.finite import finite_splats
     from pipelines.export.palette import splat_colours
-    from pipelines.export.picture import splat_picture
 
     bundle = _bundle(reader, step)
     assert bundle.splats is not None
     splats, _ = finite_splats(bundle.splats)
     camera = bundle.body.camera if bundle.body is not None else None
     colours = splat_colours(splats, style, camera)  # type: ignore[arg-type]
-    shown = dataclasses.replace(splats, colours=np.asarray(colours, np.float32))
-    return turned(splats.means, bundle.body, lambda view: splat_picture(shown, view))
+    return dataclasses.replace(splats, colours=np.asarray(colours, np.float32)), bundle.body
 
 
 def facts(reader: RunReader, step: str, argument: str) -> bytes:

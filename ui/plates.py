@@ -83,6 +83,7 @@ VIEWS: dict[str, dict[str, View]] = {
     },
     "splats": {
         **_solids("ui.inspect_splats", SPLAT_STYLES),
+        "poster-colour.webp": View("ui.inspect_splats:poster", "colour", "slow"),
         "facts.json": View("ui.inspect_splats:facts"),
     },
     "views": {
@@ -95,6 +96,7 @@ VIEWS: dict[str, dict[str, View]] = {
         "facts.json": View("ui.inspect_numbers:table_facts"),
         "agreement.json": View("ui.inspect_agreement:data"),
         "agreement.webp": View("ui.inspect_agreement:picture", "", "slow"),
+        "pairs.json": View("ui.inspect_pairs:data", "", "slow"),
     },
     "posed_views": {
         "views.json": View("ui.inspect_posed_views:data"),
@@ -105,6 +107,14 @@ VIEWS: dict[str, dict[str, View]] = {
         "facts.json": View("ui.inspect_posed_views:facts"),
     },
     "shape": {**_solids("ui.inspect_shape", SHAPE_STYLES), "facts.json": View("ui.inspect_shape:facts")},
+    "back_view": {
+        "coarse.webp": View("ui.inspect_back_view:coarse"),
+        "back.webp": View("ui.inspect_back_view:painted"),
+        "variants.json": View("ui.inspect_back_view:data"),
+        "variants.webp": View("ui.inspect_back_view:sheet"),
+        "facts.json": View("ui.inspect_back_view:facts"),
+    },
+    "body_points": {"facts.json": View("ui.inspect_back_view:points_facts")},
 }
 NUMBERED = re.compile(r"([a-z]+-)(\d{3})(\.webp)")
 
@@ -167,6 +177,7 @@ def plates(kind: str, here: Callable[[str], str], source: Source) -> list[dict[s
         ]
     if kind == "splats":
         found = [_solid(style, label, here, style) for style, label in SPLAT_STYLES.items()]
+        found[0]["poster"] = here("poster-colour.webp")
         found[1]["legend"] = SEEN_LEGEND
         return found
     if kind == "mesh":
@@ -190,7 +201,12 @@ def plates(kind: str, here: Callable[[str], str], source: Source) -> list[dict[s
         return [_solid(style, label, here, style) for style, label in styles.items() if label]
     if kind == "table" and source("posed_views", "views.json") and source("shape", "facts.json"):
         return [{"id": "agreement", "type": "grid", "label": "Where they disagree", "data": here("agreement.json"),
-                 "sheets": [["", here("agreement.webp")]], "legend": AGREEMENT_LEGEND}]  # fmt: skip
+                 "sheets": [["", here("agreement.webp")]], "legend": AGREEMENT_LEGEND},
+                {"id": "pairs", "type": "pairs", "label": "Two by two", "data": here("pairs.json")}]  # fmt: skip
+    if kind == "back_view":
+        coarse = {"src": here("coarse.webp"), "label": "Coarse"}
+        painted = {"src": here("back.webp"), "label": "Painted over"}
+        return [{"id": "back", "type": "wipe", "label": "From behind", "before": coarse, "after": painted}]
     if kind == "curve":
         return [{"id": "curve", "type": "curve", "label": "Curve", "data": here("curve.json")}]
     return []

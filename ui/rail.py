@@ -13,9 +13,9 @@ from typing import Any
 from pipelines.run import Run, StepState
 from pipelines.step import UserError
 from pipelines.worker import read_events
-from ui.plates import plates
 from ui.run_reader import RunReader
 from ui.session import PUBLIC, UNFINISHED, Page, Session
+from ui.step_plates import plates
 
 WORDS = {
     "waiting": "waiting", "queued": "queued", "running": "running", "done": "done", "reused": "reused",
@@ -61,8 +61,8 @@ def snapshot(
         steps[pause]["word"] = WORDS["needs-you"]
     return {
         "token": token, "run": name, "mine": mine, "guest": page is not None and not mine,
-        "shared": bool(mine and page and page.viewer), "system": run.system, "seed": run.seed, "state": run.state,
-        "message": run.message, "photo_name": run.photo_name, "steps": steps, "position": position,
+        "shared": bool(mine and page and page.viewer), "system": run.system, "upload": run.upload_sha256[:12], "seed": run.seed,
+        "state": run.state, "message": run.message, "photo_name": run.photo_name, "steps": steps, "position": position,
         "stepwise": bool(page and page.stepwise), "expires": page.expires if page else None, "base": base,
         "settings": run.settings, "replaced": sorted(run.replaced), "busy": run.state in UNFINISHED,
         "stand_in": run.preset == "tiny", "version": run.version,
@@ -108,7 +108,8 @@ def _step(
         if kind is not None:
             found["record"] = kind
             found["kept"] = reader.place(state.name) is not None
-            found["plates"] = plates(kind, lambda view: _address(base, state, view), _sources(run, reader, base))
+            here, source = (lambda view: _address(base, state, view)), _sources(run, reader, base)
+            found["plates"] = plates(state.name, kind, here, source)
     return found
 
 

@@ -1,7 +1,7 @@
 """The page's own addresses, beside Gradio's: photo upload, files of a run, systems, style, the 3D player.
 
     POST photo/TOKEN                          one dropped photo, or with ?kind=archive a ZIP -> {"upload": number}
-    GET  files/TOKEN/RUN/STEP/VIEW            a picture, recording or table for the page (whitelist in ui.plates)
+    GET  files/TOKEN/RUN/STEP/VIEW            a picture, recording or table for the page (whitelist in ui.step_plates)
     GET  files/TOKEN/RUN/export/FORMAT        a file to keep; with ?prepare=1 only its size and what it holds
     GET  runs/TOKEN                           this visitor's runs and the prepared ones, to put side by side
     GET  systems/NAME.json                    steps and knobs of a system
@@ -32,9 +32,9 @@ from ui import desk_jobs
 from ui.actions import Actions
 from ui.compare import comparable
 from ui.downloads import FORMATS, file_name
-from ui.plates import view_of
 from ui.run_reader import RunReader
 from ui.session import EXAMPLE, PUBLIC, TOKEN, folder_bytes
+from ui.step_plates import view_of
 
 STYLE = Path(__file__).resolve().parent.parent / "assets" / "style"
 STYLE_NAME = re.compile(r"[a-z0-9_]+\.(js|css|svg|png)")
@@ -192,7 +192,7 @@ def _add_files(app: FastAPI, actions: Actions) -> None:
                 path = folder / view
                 if path.is_file():
                     return FileResponse(path, media_type=MEDIA[".webp"], headers=_private(False))
-            known = view_of(reader.kind(step), view)
+            known = view_of(step, reader.kind(step), view)
         except UserError:
             return JSONResponse(NO_SUCH, 404)
         if known is None:

@@ -153,13 +153,13 @@ def create_app(
 
 
 async def _begin(actions: Actions, system: str) -> None:
-    """Start the worker, then read the recipe, so that the first page is answered before either."""
+    """Start the worker, then read the recipe and load what draws, so that the first page is answered before either."""
     await asyncio.sleep(0.5)
     await asyncio.to_thread(actions.session.end_left_over)
     root, limit = actions.session.store.root, actions.session.store.limit_bytes
     actions.worker = await asyncio.to_thread(Worker, root, limit, system)
     actions.worker_is_up.set()
-    await actions.card(system)
+    await actions.warm(system)
 
 
 async def _sweep(session: Session) -> None:

@@ -22,8 +22,8 @@ from pipelines.records import Upload
 from pipelines.run import Executor, create_run
 from pipelines.store import Store
 from ui.desk_jobs import UPLOAD
-from ui.plates import VIEWS
 from ui.run_reader import RunReader
+from ui.step_plates import COMMON, views_of
 
 HERE = Path(__file__).resolve().parent
 RUNS = {"denim-jacket": "1-denim-jacket.jpg"}
@@ -61,7 +61,9 @@ def slim(folder: Path) -> None:
     for state in reader.run.steps:
         kind = reader.kind(state.name)
         assert kind is not None
-        for name, view in VIEWS[kind].items():
+        for name, view in views_of(state.name, kind).items():
+            if name in COMMON:
+                continue
             if kind in LARGE or name in AT_ONCE or name == "facts.json":
                 module, maker = view.maker.split(":")
                 data = getattr(importlib.import_module(module), maker)(reader, state.name, view.argument)

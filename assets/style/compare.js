@@ -1,4 +1,5 @@
 // Two runs side by side under one turn: the frames of both at the same angle, and the numbers that differ.
+import { changesTo, rowOf, sameButFor, switches } from "./ablation.js";
 import { act, address, hub, listen, make, seconds } from "./hub.js";
 import { drawFrame } from "./solid.js";
 
@@ -15,11 +16,12 @@ export function compare(element, { props }) {
   const words = make("p", { class: "hs-compare-words", role: "status" });
   const table = make("table", { class: "hs-eval-table" });
   const beside = make("div", { class: "hs-row", hidden: true });
+  const parts = make("div", { class: "hs-row hs-compare-parts", hidden: true, role: "group", "aria-label": "Parts left out in B" });
   element.append(
     make("div", { class: "hs-eval-head" }, make("h2", { tabindex: "-1" }, "Compare"), make("p", { class: "hs-soft" }, "Two runs under one turn."),
       make("a", { class: "hs-plain", href: "#" }, "Back to the person")),
     words,
-    make("section", { class: "hs-box", "aria-label": "Both runs" }, pair, make("div", { class: "hs-wipe-bar" }, modes, spin, turn, wipe), beside),
+    make("section", { class: "hs-box", "aria-label": "Both runs" }, pair, make("div", { class: "hs-wipe-bar" }, modes, spin, turn, wipe), parts, beside),
     make("section", { class: "hs-box hs-eval-scroll", "aria-label": "Numbers of both", tabindex: "0" }, table));
   let runs = [], mode = "beside", request = 0, last = 0, known = "";
 
@@ -57,6 +59,7 @@ export function compare(element, { props }) {
     else if (src) one.sheet.src = src;
     paint();
     numbers();
+    drawParts();
   }
 
   async function read() {
@@ -64,6 +67,7 @@ export function compare(element, { props }) {
     if (!answer?.ok) return tell("The runs could not be read; reload the page.");
     const before = sides.map((s) => s.run?.run);
     runs = await answer.json();
+    await Promise.all([...new Set(runs.map((run) => run.system))].map(cardFor));
     const shown = runs.map((run, i) => make("option", { value: i }, titleOf(run)));
     sides.forEach((s) => s.choose.replaceChildren(...shown.map((o) => o.cloneNode(true))));
     const place = (name) => runs.findIndex((run) => run.run === name);
@@ -77,6 +81,35 @@ export function compare(element, { props }) {
     const enough = runs.filter((run) => run.frames).length > 1;
     tell(enough ? "" : "Two finished runs are needed. Change a knob and press “Run beside, to compare”, or make a run of your own.");
     drawBeside();
+    const asked = hub.ablate;
+    hub.ablate = null;
+    if (asked && place(asked.run) >= 0) {
+      put(sides[0], place(asked.run));
+      leaveOut(asked.row);
+    }
+  }
+
+  // B with one part left out of what A is: the run of these settings if there is one, else a new one beside A.
+  function leaveOut(row) {
+    const base = sides[0].run, card = cards.get(base.system);
+    const kin = runs.filter((run) => sameButFor(card, run, base));
+    const whole = kin.find((run) => rowOf(card, run.settings) === Object.keys(card.ablation)[0]);
+    const there = kin.find((run) => rowOf(card, run.settings) === row && run !== base);
+    if (whole && whole !== there) put(sides[0], runs.indexOf(whole));
+    if (there) return put(sides[1], runs.indexOf(there));
+    const from = whole && whole !== there ? whole : base;
+    if (rowOf(card, from.settings) === row) return put(sides[1], runs.indexOf(from));
+    hub.besides = from.run;
+    for (const button of parts.querySelectorAll("button")) button.disabled = true; // until the new run is there
+    tell(`Making the run “${row}” beside it…`);
+    act("beside", { run: from.run, settings: changesTo(card, from.settings, row) });
+  }
+  function drawParts() {
+    const [a, b] = sides.map((s) => s.run), card = a && cards.get(a.system);
+    parts.hidden = !card || Object.keys(card.ablation || {}).length < 2;
+    if (parts.hidden) return;
+    const pressed = b && sameButFor(card, a, b) ? rowOf(card, b.settings) : null;
+    parts.replaceChildren(make("span", { class: "hs-soft" }, "B is A"), ...switches(card, pressed, leaveOut, Boolean(hub.view.busy)));
   }
 
   // The same photo under another method, kept beside the run that is there.
@@ -84,7 +117,7 @@ export function compare(element, { props }) {
     const mine = runs.find((run) => run.mine);
     beside.hidden = true;
     if (!mine || hub.view.busy) return;
-    const begins = await Promise.all((props.systems || []).map((name) => entryOf(name)));
+    const begins = (await Promise.all((props.systems || []).map(cardFor))).map((card) => card.entry);
     const entry = begins[props.systems.indexOf(mine.system)];
     const others = props.systems.filter((name, i) => name !== mine.system && entry && begins[i] === entry);
     beside.hidden = !others.length;
@@ -206,14 +239,19 @@ export function compare(element, { props }) {
   });
 }
 
-const entries = new Map();
-function entryOf(system) {
-  if (!entries.has(system)) entries.set(system, fetch(address(`systems/${system}.json`)).then((a) => (a.ok ? a.json() : {}), () => ({})).then((card) => card.entry));
-  return entries.get(system);
+const asked = new Map(), cards = new Map(); // systems' cards: asked for, and there
+function cardFor(system) {
+  if (!asked.has(system)) asked.set(system, fetch(address(`systems/${system}.json`)).then((a) => (a.ok ? a.json() : {}), () => ({})).then((card) => (cards.set(system, card), card)));
+  return asked.get(system);
 }
 
 function titleOf(run) {
-  const changed = Object.values(run.settings || {}).flatMap((values) => Object.entries(values).map(([k, v]) => `${k.replace(/_/g, " ")} ${v}`));
+  const card = cards.get(run.system), row = card?.ablation && rowOf(card, run.settings);
+  const left = row && row !== Object.keys(card.ablation)[0];
+  // What a row's name says already is not said again.
+  const told = (step, knob) => left && card.ablation[row][step]?.[knob] !== undefined;
+  const changed = Object.entries(run.settings || {}).flatMap(([step, values]) => Object.entries(values).filter(([k]) => !told(step, k)).map(([k, v]) => `${k.replace(/_/g, " ")} ${v}`));
+  if (left) changed.unshift(row);
   const hand = run.by_hand.length ? ["edited by hand"] : [];
   const own = run.mine ? run.photo : `prepared: ${run.run.replace(/[_-]/g, " ")}`;
   return [own, run.system, ...changed, ...hand, run.busy ? "at work" : run.frames ? "" : "no frames yet"].filter(Boolean).join(", ");

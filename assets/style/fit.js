@@ -79,8 +79,9 @@ export function curve(box) {
   };
 }
 
-// Lines over iterations; logarithmic upwards when all values are positive. Returns a function that moves the marker.
-export function plot(chart, names, values, along) {
+// Lines over iterations; logarithmic upwards when all values are positive. marks: [{at, kind, label}], lines that stay.
+// Returns a function that moves the marker.
+export function plot(chart, names, values, along, marks = []) {
   const wide = 360, high = 300, left = 44, low = 26;
   const node = (tag, attributes, text) => {
     const element = document.createElementNS(NS, tag);
@@ -104,6 +105,10 @@ export function plot(chart, names, values, along) {
     drawing.append(node("line", { x1: left, x2: wide - 10, y1: at, y2: at, class: "hs-grid" }), node("text", { x: left - 6, y: at + 4, class: "hs-tick", "text-anchor": "end" }, label));
   }
   drawing.append(node("text", { x: wide - 10, y: high - 4, class: "hs-tick", "text-anchor": "end" }, `${values.length - 1} ${along}s`), node("text", { x: left, y: high - 4, class: "hs-tick" }, "0"));
+  for (const { at, kind, label } of marks) {
+    drawing.append(node("line", { x1: x(at), x2: x(at), y1: 10, y2: high - low - 4, class: `hs-mark-${kind}` }));
+    if (label) drawing.append(node("text", { x: x(at) - 4, y: high - low - 10, class: "hs-tick", "text-anchor": "end" }, label));
+  }
   names.forEach((name, t) => {
     const path = values.map((row, i) => (row[t] == null ? "" : `${i && values[i - 1][t] != null ? "L" : "M"}${x(i).toFixed(1)} ${y(row[t]).toFixed(1)}`)).join("");
     drawing.append(node("path", { d: path, stroke: HUES[t % HUES.length], "stroke-dasharray": t >= HUES.length ? "5 3" : "none", class: "hs-path" }));

@@ -17,7 +17,7 @@ export function grid(box) {
   const file = make("input", { type: "file", accept: "image/png,image/webp,image/jpeg", class: "hs-hidden-input", "aria-label": "Picture to put in this view's place", id: "hs-view-file", tabindex: "-1" });
   const bar = make("div", { class: "hs-wipe-bar" }, back, which, raw, words, legend, file);
   box.append(list, large, bar);
-  let plate = null, data = null, sheet = 0, mirrored = false, open = -1, sent = "", wanted = null;
+  let plate = null, data = null, sheet = 0, mirrored = false, open = -1, sent = "", wanted = null, drawnPick;
 
   function drawCells() {
     const rows = Math.ceil(data.cells.length / COLUMNS);
@@ -30,13 +30,19 @@ export function grid(box) {
       const line = document.createElementNS(NS, "svg");
       line.setAttribute("viewBox", "0 0 100 100");
       line.setAttribute("aria-hidden", "true");
-      const marks = [cell.photo && "photo", cell.by_hand && "by hand", cell.worst && "fits least"].filter(Boolean);
+      const picked = plate.pick && Number(hub.view.settings?.[plate.pick.step]?.[plate.pick.knob] ?? 1) === i + 1;
+      const marks = [picked && "picked", cell.photo && "photo", cell.by_hand && "by hand", cell.worst && "fits least"].filter(Boolean);
       const name = make("span", { class: "hs-cell-name" }, make("b", {}, cell.label), make("span", {}, cell.note),
         cell.place && make("span", {}, cell.place), marks.length ? make("span", { class: "hs-badge", "data-kind": cell.worst || cell.by_hand ? "hand" : null }, marks.join(", ")) : null);
       const frame = make("span", { class: "hs-cell-frame" }, picture, line);
       const entry = make("li", { "data-worst": cell.worst ? "yes" : null });
       const inner = plate.one ? make("button", { type: "button", "aria-label": `Open ${cell.label}` }, frame, name) : make("div", {}, frame, name);
       if (plate.one) inner.addEventListener("click", () => show(i));
+      if (plate.pick && !picked && !hub.view.busy && !hub.view.guest) {
+        const { step, knob } = plate.pick;
+        const pick = () => act("run_from", { step, settings: { ...hub.draft, [step]: { ...hub.draft[step], [knob]: i + 1 } } });
+        inner.append(make("button", { type: "button", class: "hs-plain hs-pick", "aria-label": `Pick ${cell.label}`, onclick: pick }, "Pick this one"));
+      }
       if (data.cameras) {
         frame.addEventListener("pointermove", (event) => sight(i, frame, event));
         frame.addEventListener("pointerleave", () => clear());
@@ -135,7 +141,9 @@ export function grid(box) {
 
   return {
     async show(next) {
-      if (plate && plate.data === next.data) return;
+      const picked = next.pick && `${hub.view.settings?.[next.pick.step]?.[next.pick.knob]} ${hub.view.busy}`;
+      if (plate && plate.data === next.data && picked === drawnPick) return;
+      drawnPick = picked;
       plate = next;
       data = null;
       sheet = 0;

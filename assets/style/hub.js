@@ -9,9 +9,11 @@ export const hub = {
   wanted: {}, // {record kind: id of the plate last looked at}
   act: () => {},
   besides: "", // the run that a second one is being made of, to compare
+  ablate: null, // {run, row}: the row of the ablation that was asked for beside a run
   entry: "photo", // what the chosen method begins with: a photo, or an archive of files
 };
 const listeners = new Set();
+export const FRESH = ["done", "reused", "warning"]; // states of a step whose result fits the run
 
 export function listen(callback) {
   listeners.add(callback);
@@ -93,10 +95,25 @@ function choose() {
   if (!steps.length) return;
   if (!hub.following && steps.some((s) => s.name === hub.selected)) return;
   const now = steps.find((s) => ["running", "failed", "missing", "cancelled", "needs-you"].includes(s.state));
-  const shown = (kind) => steps.find((s) => s.record === kind && s.plates.length);
+  const shown = (kind) => [...steps].reverse().find((s) => s.record === kind && s.plates.length);
+  // Nobody stares at a bar: the newest splats of this run stand on the stage while later steps are at work.
+  const ready = hub.view.busy && !hub.view.stepwise && [...steps].reverse().find((s) => s.record === "splats" && s.plates.length && FRESH.includes(s.state));
   const queued = hub.view.busy && steps.find((s) => s.state === "queued");
   const last = [...steps].reverse().find((s) => s.plates.length);
-  hub.selected = (now || queued || shown("views") || shown("splats") || shown("mesh") || last || steps[0]).name;
+  hub.selected = (ready || now || queued || shown("views") || shown("splats") || shown("mesh") || last || steps[0]).name;
+}
+
+// Of a step whose kind of record a later one of the run makes again: what the visitor is looking at, and whether it is
+// the last. null where there is one only.
+export function whichOf(now) {
+  const kin = (hub.card?.name === hub.view.system && hub.card.steps.filter((s) => s.record === "splats")) || [];
+  if (now?.record !== "splats" || kin.length < 2) return null;
+  const last = kin[kin.length - 1];
+  if (last.name === now.name) return { title: now.title, words: "the result", final: true };
+  const at = hub.view.steps.find((s) => s.state === "running");
+  const there = FRESH.includes(step(last.name)?.state);
+  const words = at ? `better ones are on their way: ${at.title} ${at.word}` : there ? `the result is under “${last.title}”` : hub.view.busy ? "better ones are on their way" : "the run has not got further yet";
+  return { title: now.title, words, final: false };
 }
 
 // The steps that would be out of date with the changed knobs.

@@ -1,4 +1,5 @@
 // The inspector: what the selected step did, its numbers, its knobs, and what can be done from here.
+import { leaveOut } from "./ablation.js";
 import { act, address, cardOf, changed, hub, listen, make, present, seconds, setKnob, stale, step } from "./hub.js";
 
 // What a step's result is, in words: on the badge, and on hovering over it.
@@ -26,6 +27,7 @@ export function panel(element) {
     make("div", { class: "hs-panel-head" }, title, badge), words, message, numbers, form,
     make("div", { class: "hs-actions" }, again, beside, reset, brush, back, keep), only);
   element.append(box);
+  leaveOut(element);
   again.addEventListener("click", () => {
     const name = hub.selected;
     again.disabled = true;

@@ -19,6 +19,7 @@ export function solid(box, tools, props) {
   let plate = null, shownScene = "", preparing = "";
 
   const canvas = make("canvas", { class: "hs-turn", role: "slider", tabindex: "0", "aria-label": "Turn the person", "aria-valuemin": "0", "aria-valuemax": "359" });
+  const poster = make("img", { class: "hs-poster", alt: "The person from the front" }); // until all frames are there
   const frame = make("iframe", { class: "hs-3d", title: "The reconstruction in 3D", hidden: true, allow: "fullscreen" });
   const note = make("p", { class: "hs-note", hidden: true, role: "status" });
   const load = make("button", { type: "button", class: "hs-load", hidden: true }, "Load 3D");
@@ -62,6 +63,10 @@ export function solid(box, tools, props) {
     frame.hidden = !(use3d && shownScene === plate.scene);
     legend.hidden = !plate.legend;
     load.hidden = use3d || power === "none" || wants3d || !plate.scene;
+    const still = plate.poster ? address(plate.poster) : "";
+    if (!still) poster.remove();
+    else if (poster.src !== still) poster.src = still;
+    if (still && !poster.isConnected) canvas.after(poster);
     if (!canvas.hidden) turn.show(plate.frames);
     else turn.rest();
     if (use3d) open();

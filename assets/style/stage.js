@@ -1,14 +1,17 @@
 // The stage: one thing of the selected step at a time, on plates that are made once and never mounted anew.
-import { address, changed, hub, listen, make, step } from "./hub.js";
+import { address, changed, hub, listen, make, step, whichOf } from "./hub.js";
+import { correction } from "./correction.js";
 import { curve, fit } from "./fit.js";
 import { grid } from "./grid.js";
 import { paint } from "./paint.js";
+import { pairs } from "./pairs.js";
 import { people, points } from "./points.js";
+import { joints, refine } from "./refine.js";
 import { solid } from "./solid.js";
 import { wipe } from "./wipe.js";
 
 export const RESUME = "What was finished is kept; press Resume to go on.";
-const KINDS = { picture, wipe, solid, points, people, paint, fit, curve, grid };
+const KINDS = { picture, wipe, solid, points, people, paint, fit, curve, grid, correction, refine, joints, pairs };
 
 export function stage(element, { props }) {
   const tabs = make("div", { class: "hs-tabs", role: "tablist", "aria-label": "Views of this step" });
@@ -29,7 +32,8 @@ export function stage(element, { props }) {
   }
   const live = make("img", { class: "hs-live", hidden: true, alt: "Preview of the running step" });
   const empty = make("div", { class: "hs-empty", hidden: true });
-  body.append(live, empty, veil);
+  const which = make("p", { class: "hs-which", hidden: true });
+  body.append(live, empty, veil, which);
   tabs.addEventListener("keydown", (event) => {
     const all = [...tabs.children];
     const to = all.indexOf(document.activeElement) + ({ ArrowRight: 1, ArrowLeft: -1 }[event.key] || 0);
@@ -37,10 +41,10 @@ export function stage(element, { props }) {
     all[to].click();
     tabs.children[to]?.focus();
   });
-  listen(() => draw({ tabs, tools, body, plates, live, empty, veil, caption }));
+  listen(() => draw({ tabs, tools, body, plates, live, empty, veil, which, caption }));
 }
 
-function draw({ tabs, tools, plates, live, empty, veil, caption }) {
+function draw({ tabs, tools, plates, live, empty, veil, which, caption }) {
   const now = step(hub.selected);
   const running = now && now.state === "running";
   const preview = running && (now.preview || (!now.plates.length && backdrop()));
@@ -66,7 +70,17 @@ function draw({ tabs, tools, plates, live, empty, veil, caption }) {
   if (!empty.hidden) drawEmpty(empty, now);
   veil.hidden = !((shown && stalePlate) || dim);
   veil.textContent = dim ? "At work…" : now?.state === "running" ? "Being made anew…" : "From before the change";
+  drawWhich(which, shown && veil.hidden ? whichOf(now) : null);
   caption.textContent = captionOf(shown, now);
+}
+
+// Which of a run's splats these are: the first quick ones, or the result.
+function drawWhich(which, found) {
+  which.hidden = !found;
+  if (!found || which.dataset.key === found.title + found.words) return;
+  which.dataset.key = found.title + found.words;
+  which.dataset.final = found.final ? "yes" : "no";
+  which.replaceChildren(make("b", {}, found.title), ` ${found.words}`);
 }
 
 function drawTabs(tabs, found, shown, now) {

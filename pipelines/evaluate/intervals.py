@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.evaluate.oracle import CHAIN, SHARES
+from pipelines.evaluate.oracle import CHAIN, ESTIMATED, SHARES
 from pipelines.evaluate.protocols import IMAGE_METRICS, PROTOCOLS, RESAMPLE_SEED, RESAMPLES
 from pipelines.evaluate.scorecard import Scorecard
 
@@ -59,16 +59,35 @@ def gap(
     for metric in metrics:
         row: dict[str, Any] = {}
         for before, after in pairwise(there):
-            a, b = ({c.seed: c for c in variants[name] if not c.error} for name in (before, after))
-            pairs = [
-                b[seed].numbers[metric] - a[seed].numbers[metric]
-                for seed in a
-                if seed in b and metric in a[seed].numbers and metric in b[seed].numbers
-            ]
-            if pairs:
-                sign = 1.0 if PROTOCOLS[metric].better == "higher" else -1.0
+            gained = better_by(metric, variants[before], variants[after])
+            if gained:
                 label = " and ".join(SHARES[CHAIN.index(before) : CHAIN.index(after)])
-                row[label] = summary([sign * p for p in pairs])
+                row[label] = summary(gained)
         if row:
             table[metric] = row
     return table
+
+
+def worth(
+    variants: Mapping[str, Sequence[Scorecard]],
+    rows: Sequence[str],
+    metrics: Sequence[str] = ("psnr", "iou_side", "chamfer_cm", "mpjpe_mm", "holes_pct", "head_back_de"),
+) -> dict[str, Any]:
+    """How much worse the system is with one part left out: paired differences of the estimated variant to each row of
+    an ablation, over people that failed in neither.
+
+    {metric: {row: summary}}; a positive mean says that the part helps. Empty without rows.
+    """
+    table: dict[str, Any] = {}
+    for metric in metrics:
+        found = {row: better_by(metric, variants[row], variants[ESTIMATED]) for row in rows if ESTIMATED in variants}
+        if any(found.values()):
+            table[metric] = {row: summary(values) for row, values in found.items() if values}
+    return table
+
+
+def better_by(metric: str, before: Sequence[Scorecard], after: Sequence[Scorecard]) -> list[float]:
+    """By how much each person's number is better in `after`; people that failed, or lack the number, are left out."""
+    sign = 1.0 if PROTOCOLS[metric].better == "higher" else -1.0
+    a, b = ({c.seed: c.numbers for c in cards if not c.error} for cards in (before, after))
+    return [sign * (b[s][metric] - a[s][metric]) for s in a if s in b and metric in a[s] and metric in b[s]]

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.evaluate import protocols
-from pipelines.evaluate.intervals import by_azimuth, gap, summarise
+from pipelines.evaluate.intervals import by_azimuth, gap, summarise, worth
+from pipelines.evaluate.oracle import CHAIN
 from pipelines.evaluate.protocols import ALIGNMENTS, PROTOCOLS, TABLE
 from pipelines.evaluate.scorecard import Scorecard
 
@@ -67,7 +68,7 @@ def people_report(
                 }
                 for name, cards in variants.items()
             },
-            "gap": gap(variants),
+            "gap": gap(variants), "ablation": worth(variants, [n for n in variants if n not in (*CHAIN, BLANK)]),
         }  # fmt: skip
     facts = {str(c.seed): c.facts for variants in columns.values() for cards in variants.values() for c in cards}
     subjects = [

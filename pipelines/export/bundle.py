@@ -22,6 +22,8 @@ FRAME = (
     "the origin lies below the pelvis."
 )
 
+STAND_IN = "STAND-IN: made by networks of made-up numbers, so this is noise and no person."
+
 Name = Literal["photo", "cutout", "keypoints", "body", "splats", "mesh", "turntable"]
 
 # Which step of a run makes a part, for the sentence that says what to do.
@@ -51,6 +53,11 @@ class Bundle:
     def has(self, *names: str) -> bool:
         """Whether all the named parts are there."""
         return all(getattr(self, name) is not None for name in names)
+
+
+def words(bundle: Bundle) -> str:
+    """What a file says of itself where it has a place for words: its frame, and that a stand-in made it."""
+    return f"{FRAME} {STAND_IN}" if bundle.run.get("preset") == "tiny" else FRAME
 
 
 @overload

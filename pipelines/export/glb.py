@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.export.bundle import FRAME, Bundle, need
+from pipelines.export.bundle import FRAME, Bundle, need, words
 from pipelines.export.finite import finite_mesh, left_out
 from pipelines.records import SEEN_NAMES, Mesh, to_bytes
 
@@ -31,7 +31,7 @@ LINEAR, MIPMAPPED, CLAMP = 9729, 9987, 33071
 def write(bundle: Bundle, path: Path, *, unlit: bool = False) -> str:
     """Write the textured mesh; returns one sentence."""
     mesh, dropped = finite_mesh(need(bundle, "mesh"))
-    Path(path).write_bytes(textured(mesh, unlit=unlit))
+    Path(path).write_bytes(textured(mesh, unlit=unlit, about=words(bundle)))
     side = mesh.texture.shape[1]
     return (
         f"Wrote {len(mesh.faces):,} triangles with a texture of {side} x {mesh.texture.shape[0]} pixels"
@@ -46,13 +46,13 @@ def png(image: NDArray[np.floating]) -> bytes:
     return out.getvalue()
 
 
-def textured(mesh: Mesh, *, unlit: bool = False) -> bytes:
-    """A finite mesh -> GLB bytes with its texture."""
+def textured(mesh: Mesh, *, unlit: bool = False, about: str = FRAME) -> bytes:
+    """A finite mesh -> GLB bytes with its texture. about: words for the file's own notes."""
     upper_left = mesh.uv.astype(np.float32) * (1, -1) + (0, 1)
     attributes = {
         "POSITION": mesh.vertices, "NORMAL": mesh.normals, "TEXCOORD_0": upper_left, "_SEEN": mesh.seen,
     }  # fmt: skip
-    return assemble(attributes, mesh.faces, png(mesh.texture), unlit=unlit)
+    return assemble(attributes, mesh.faces, png(mesh.texture), unlit=unlit, about=about)
 
 
 def coloured(mesh: Mesh, colours: NDArray[np.floating], *, unlit: bool = True) -> bytes:
@@ -66,8 +66,9 @@ def coloured(mesh: Mesh, colours: NDArray[np.floating], *, unlit: bool = True) -
 
 
 def assemble(
-    attributes: dict[str, NDArray], faces: NDArray[np.integer], texture: bytes | None, *, unlit: bool
-) -> bytes:
+    attributes: dict[str, NDArray], faces: NDArray[np.integer], texture: bytes | None, *, unlit: bool,
+    about: str = FRAME,
+) -> bytes:  # fmt: skip
     """Vertex attributes (V,) or (V, C), faces (F, 3) and PNG bytes -> one GLB file."""
     blobs: list[bytes] = []
     views: list[dict[str, Any]] = []
@@ -103,7 +104,7 @@ def assemble(
         "asset": {
             "version": "2.0",
             "generator": "Humanscope",
-            "extras": {"frame": FRAME, "_SEEN": list(SEEN_NAMES)},
+            "extras": {"frame": about, "_SEEN": list(SEEN_NAMES)},
         },
         "scene": 0,
         "scenes": [{"nodes": [0]}],

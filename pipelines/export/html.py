@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.export.bundle import FRAME, Bundle
+from pipelines.export.bundle import Bundle, words
 from pipelines.export.scene_layers import default_layers, described
 from pipelines.export.viser_scene import scene_server
 
@@ -39,6 +39,6 @@ def write(bundle: Bundle, path: Path, *, layers: Sequence[str] | None = None, da
     layers = layers or default_layers(bundle)
     with scene_server(bundle, layers) as (server, filled):
         page = server.scene.as_html(dark_mode=dark)
-    page = page.replace("<head>", f"<head><!-- Humanscope. {FRAME} -->{CLASSIC_WORKER}", 1)
+    page = page.replace("<head>", f"<head><!-- Humanscope. {words(bundle)} -->{CLASSIC_WORKER}", 1)
     Path(path).write_text(page, encoding="utf-8")
     return f"Wrote one HTML file that opens without a network: {described(bundle, layers, filled.thickened)}"

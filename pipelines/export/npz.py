@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.export.bundle import FRAME, Bundle, need
+from pipelines.export.bundle import Bundle, need, words
 from pipelines.export.finite import finite_mesh, finite_splats, left_out
 from pipelines.records import read_arrays, write_arrays
 
@@ -27,7 +27,7 @@ def write(bundle: Bundle, path: Path) -> str:
     body = need(bundle, "body")
     camera = body.camera
     arrays: dict[str, NDArray] = {
-        "frame": np.array(FRAME),
+        "frame": np.array(words(bundle)),
         "body_frame": np.array("OpenCV camera of the photo: x right, y down, z forward, metres."),
         "command": np.array(bundle.command),
         "run": np.array(json.dumps(bundle.run, sort_keys=True)),

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.export.bundle import FRAME, Bundle, need
+from pipelines.export.bundle import FRAME, Bundle, need, words
 from pipelines.export.finite import finite_mesh, left_out
 from pipelines.export.glb import png
 from pipelines.records import Mesh
@@ -31,7 +31,7 @@ def write(bundle: Bundle, path: Path) -> str:
         "newmtl person\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\nd 1\n" + f"map_Kd {texture.name}\n",
         encoding="utf-8",
     )
-    path.write_text(to_text(mesh, material.name), encoding="utf-8")
+    path.write_text(to_text(mesh, material.name, words(bundle)), encoding="utf-8")
     return (
         f"Wrote {len(mesh.faces):,} triangles, with {material.name} and {texture.name} beside it"
         f"{left_out(dropped, 'triangles')}."
@@ -44,15 +44,15 @@ def siblings(path: Path) -> tuple[Path, Path]:
     return path.with_name(stem + ".mtl"), path.with_name(stem + "_texture.png")
 
 
-def to_text(mesh: Mesh, material: str) -> str:
-    """A finite mesh -> the text of the .obj file."""
+def to_text(mesh: Mesh, material: str, about: str = FRAME) -> str:
+    """A finite mesh -> the text of the .obj file. about: one line of words for its first comment."""
     first, number = np.unique(mesh.weld, return_inverse=True)
     position = number.reshape(-1) + 1
     own = np.arange(len(mesh.vertices)) + 1
     corners = np.stack([position[mesh.faces], own[mesh.faces], own[mesh.faces]], axis=-1)
     return "".join(
         [
-            f"# Humanscope mesh. {FRAME}\n",
+            f"# Humanscope mesh. {about}\n",
             f"mtllib {material}\no person\n",
             _rows("v %.6f %.6f %.6f", mesh.vertices[first]),
             _rows("vt %.6f %.6f", mesh.uv),

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.export.bundle import FRAME, Bundle, need
+from pipelines.export.bundle import FRAME, Bundle, need, words
 from pipelines.export.finite import finite_splats, left_out
 from pipelines.records import GENERATED, ORIGIN_NAMES, SEEN_NAMES, Splats
 from pipelines.step import UserError
@@ -38,12 +38,12 @@ _TYPES = {
 def write(bundle: Bundle, path: Path) -> str:
     """Write the splats; returns one sentence."""
     splats, dropped = finite_splats(need(bundle, "splats"))
-    Path(path).write_bytes(to_bytes(splats))
+    Path(path).write_bytes(to_bytes(splats, words(bundle)))
     return f"Wrote {len(splats):,} splats with 3D Gaussian splatting's columns{left_out(dropped, 'splats')}."
 
 
-def to_bytes(splats: Splats) -> bytes:
-    """Finite splats -> the whole file."""
+def to_bytes(splats: Splats, about: str = FRAME) -> bytes:
+    """Finite splats -> the whole file. about: one line of words for its header."""
     n = len(splats)
     fields = [(c, "<f4") for c in COLUMNS] + [("seen", "u1"), ("origin", "u1")]
     rows = np.zeros(n, np.dtype(fields))
@@ -60,7 +60,7 @@ def to_bytes(splats: Splats) -> bytes:
     header = [
         "ply",
         "format binary_little_endian 1.0",
-        f"comment Humanscope splats. {FRAME}",
+        f"comment Humanscope splats. {about}",
         "comment seen: " + ", ".join(f"{i} {name}" for i, name in enumerate(SEEN_NAMES)),
         "comment origin: " + ", ".join(f"{i} {name}" for i, name in enumerate(ORIGIN_NAMES)),
         f"element vertex {n}",

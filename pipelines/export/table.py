@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pipelines.export import glb, html, mp4, npz, obj, ply, preview, splat, spz, viser_scene, webp
 from pipelines.export import zip as archive
-from pipelines.export.bundle import Bundle, Name, need
+from pipelines.export.bundle import STAND_IN, Bundle, Name, need
 from pipelines.step import UserError
 
 Writer = Callable[[Bundle, Path], str]
@@ -96,7 +96,7 @@ def export(bundle: Bundle, format: str, path: Path) -> str:
         with tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
             sentence = chosen.writer(bundle, Path(folder) / path.name)
             _move(Path(folder), path)
-            return sentence
+            return f"{sentence} {STAND_IN}" if bundle.run.get("preset") == "tiny" else sentence
     except OSError as error:
         raise UserError(_disk_sentence(error, path)) from error
 

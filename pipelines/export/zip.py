@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pipelines.export.bundle import FRAME, Bundle
+from pipelines.export.bundle import Bundle, words
 from pipelines.export.licences import licence_files
 from pipelines.step import UserError
 
@@ -65,7 +65,7 @@ def readme(bundle: Bundle, told: dict[str, str]) -> str:
         "A person reconstructed from one photo by Humanscope.",
         "",
         "What the photo does not show was invented; 'seen' and '_SEEN' in the files say which is which.",
-        f"Frame of all 3D files: {FRAME}",
+        f"Frame of all 3D files: {words(bundle)}",
         "",
         *(f"{name}: {sentence}" for name, sentence in told.items()),
         "inputs/: photo, cut-out, keypoints and body as the steps left them.",

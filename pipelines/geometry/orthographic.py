@@ -20,6 +20,9 @@ Array = NDArray[np.float64]
 DISTANCE = 2000.0  # metres; float32 depths are still good to 0.13 mm, and 1 m of depth moves 400 px by 0.2 px
 
 
+LONG = 8.0  # degrees of a lens so long that parallel rays look the same, and short enough for every viewer
+
+
 class Projector(Protocol):
     """What a camera of either kind can do."""
 
@@ -110,6 +113,32 @@ class OrthographicCamera:
         """Inverse of `to_json`."""
         matrix = np.array(data["world_to_camera"])
         return cls(float(data["scale"]), np.array(data["centre"]), int(data["width"]), int(data["height"]), matrix)
+
+
+def long_lens(camera: OrthographicCamera, width: int, height: int, fov: float = LONG) -> Camera:
+    """A pinhole on a grid of width x height px with a long lens (fov degrees over its longer side) that shows the same in
+    the plane of the world's vertical axis, and differs by z / 12 m of the distance from the axis before and behind it.
+
+    The grid may differ from the camera's by a rounded part of a pixel.
+    """
+    across = width / camera.width
+    focal = max(width, height) / (2.0 * np.tan(np.radians(fov) / 2.0))
+    # Both scales by their own factor: a rounded height may differ by a part of a pixel.
+    centre = camera.centre * (across, height / camera.height)
+    middle = camera.world_to_camera[:3, :3] @ (0.0, pivot_height(camera), 0.0) + camera.world_to_camera[:3, 3]
+    matrix = camera.world_to_camera.copy()
+    matrix[2, 3] += focal / (camera.scale * across) - middle[2]
+    K = np.array(
+        [[focal, 0.0, centre[0]], [0.0, focal * (height / camera.height) / across, centre[1]], [0.0, 0.0, 1.0]]
+    )
+    return Camera(K, width, height, matrix)
+
+
+def pivot_height(camera: OrthographicCamera) -> float:
+    """Metres above the ground at which the vertical axis through the origin lies in the middle of the picture."""
+    down = camera.world_to_camera[1, 1] * camera.scale
+    at_ground = camera.world_to_camera[1, 3] * camera.scale + camera.centre[1]
+    return float((camera.height / 2.0 - at_ground) / down) if abs(down) > 1e-6 else 0.0
 
 
 def around(

@@ -23,9 +23,9 @@ def correct(layers: Layers, body: Body, maps: BodyMaps, params: CoarseParams, ct
     with torch.inference_mode():
         answer = network(torch.from_numpy(given.channels)[None])
     moves = answer.moves[0].numpy() * np.float32(params.depth)
-    tint = answer.tint[0].numpy() * np.float32(params.colour)
+    photo, tint = (a[0].numpy() * np.float32(params.colour) for a in (answer.photo, answer.tint))
     ctx.progress(0.8, "front and back moved", moved_picture(moves, given.mask))
-    return improved(layers, given.crop, moves, tint)
+    return improved(layers, given.crop, moves, photo[0], tint)
 
 
 def moved_picture(moves: np.ndarray, mask: np.ndarray) -> np.ndarray:

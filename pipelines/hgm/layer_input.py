@@ -121,12 +121,13 @@ def layer_input(layers: Layers, body: Body, maps: BodyMaps, height: int = COMPAC
     return LayerInput(np.ascontiguousarray(channels), mask, crop)
 
 
-def improved(layers: Layers, crop: Crop, moves: Floats, tint: Floats) -> Layers:
+def improved(layers: Layers, crop: Crop, moves: Floats, photo: Floats, tint: Floats) -> Layers:
     """The layers with the network's answer on them, on their own grid.
 
-    moves (2, h, w): of front and back depth, crop heights; tint (3, h, w): what is added to the back's colours; both
-    on any grid over the crop, so that the layers keep their own detail. Where the two surfaces would pass through one
-    another they meet; inner surfaces move with their limb and end where they would cross.
+    moves (2, h, w): of front and back depth, crop heights; photo (h, w): how far the back's colours go to the photo's
+    own; tint (3, h, w): what is added to them; all on any grid over the crop, so that the layers keep their own detail.
+    Where the two surfaces would pass through one another they meet; inner surfaces move with their limb and end where
+    they would cross.
     """
     a = dict(layers.arrays)
     mask = a["mask"]
@@ -140,8 +141,9 @@ def improved(layers: Layers, crop: Crop, moves: Floats, tint: Floats) -> Layers:
     a["two"] = two
     a["leave"] = np.where(two, leave, a["back"]).astype(np.float32)
     a["enter"] = np.where(two, enter, a["front"]).astype(np.float32)
-    added = np.stack([spread(c, crop, mask.shape) for c in tint], -1) * mask[..., None]
-    a["back_rgb"] = np.clip(a["back_rgb"] + added, 0, 1).astype(np.float32)
+    added = np.stack([spread(c, crop, mask.shape) for c in tint], -1)
+    added += spread(photo, crop, mask.shape)[..., None] * (a["front_rgb"] - a["back_rgb"])
+    a["back_rgb"] = np.clip(a["back_rgb"] + added * mask[..., None], 0, 1).astype(np.float32)
     return Layers(a, layers.camera)
 
 

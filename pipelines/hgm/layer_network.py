@@ -23,11 +23,18 @@ from pipelines.step import UserError
 @dataclass(frozen=True)
 class LayerAnswer:
     """raw (B, 20, H, W) as in `layers2`; moves (B, 2, H, W): of front and back depth, crop heights, REACH at most;
-    tint (B, 3, H, W): what is added to the back's colours 0..1."""
+    photo (B, 1, H, W) -1..1: how far the back's colours go from the given ones to the photo's own pixel, which is as
+    sharp as the photo; tint (B, 3, H, W): what is then added to them, 0..1."""
 
     raw: Tensor
     moves: Tensor
+    photo: Tensor
     tint: Tensor
+
+    def back_rgb(self, channels: Tensor) -> Tensor:
+        """(B, 3, H, W) the back's colours, 0..1, of the input `channels` that was answered."""
+        shown, front = ((channels[:, place_of(n)].float() + 1) / 2 for n in ("back_rgb", "rgb"))
+        return (shown + self.photo * (front - shown) + self.tint).clamp(0, 1)
 
 
 class LayerNetwork(nn.Module):
@@ -48,12 +55,13 @@ class LayerNetwork(nn.Module):
 
     @staticmethod
     def read(raw: Tensor, channels: Tensor) -> LayerAnswer:
-        """The raw output (B, 20, H, W) as moves and tint; the gate and own colour are those of `layers2`."""
+        """The raw output (B, 20, H, W) as moves, photo and tint; gate and own colour are those of `layers2`, and the
+        back's tilt, which layers have no use for, is the share of the photo."""
         back = raw[:, LAYER_CHANNELS:]
         moves = REACH * torch.stack([raw[:, 0], back[:, 0]], 1).tanh()
         shown = (channels[:, place_of("back_rgb")].float() + 1) / 2
         own = 0.5 + 0.5 * back[:, 7:10].tanh()
-        return LayerAnswer(raw, moves, back[:, 6:7].tanh() * (own - shown))
+        return LayerAnswer(raw, moves, back[:, 5:6].tanh(), back[:, 6:7].tanh() * (own - shown))
 
 
 def load_layer_network(path: Path) -> LayerNetwork:

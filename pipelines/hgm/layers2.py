@@ -119,7 +119,9 @@ def flat_gaussian(first: Tensor, second: Tensor, thickness: Tensor) -> tuple[Ten
     e2 = torch.cross(normal, e1, dim=-1)
     a, b, c = (first * e1).sum(-1), (second * e1).sum(-1), (second * e2).sum(-1)
     xx, xy, yy = a * a + b * b, b * c, c * c
-    angle = 0.5 * torch.atan2(2 * xy, xx - yy + 1e-20)[:, None]
+    # A round one has no long axis: any angle is right, and none has a slope to hand on.
+    round_one = (xx - yy) ** 2 + 4 * xy * xy <= (1e-6 * (xx + yy)) ** 2
+    angle = 0.5 * torch.atan2(torch.where(round_one, 0.0, 2 * xy), torch.where(round_one, 1.0, xx - yy))[:, None]
     major, minor = e1 * angle.cos() + e2 * angle.sin(), e2 * angle.cos() - e1 * angle.sin()
     middle, half = (xx + yy) / 2, torch.sqrt(((xx - yy) / 2) ** 2 + xy * xy + 1e-24)
     variances = torch.stack([middle + half, (middle - half).clamp(min=0), torch.zeros_like(xx)], 1)

@@ -1,16 +1,18 @@
 """The system `hgm` on the compact preset, in the order of the paper.
 
     photo -> who is in it -> cut-out -> keypoints -> body
-          -> body maps -> two layers -> the network corrects them: the coarse person
+          -> body maps -> two layers -> first splats, those of `projection`, to look at while the rest is at work
+          -> the network corrects the layers: the coarse person
           -> the body refined against the coarse person
           -> body maps, two layers and the network once more, on the refined body: the fused person
           -> splats -> turntable, textured mesh
 
-Up to the two layers it is `projection`, whose results are used again; where the network answers zero it stays so.
+Up to the first splats it is `projection`, whose results are used again; where the network answers zero it stays so.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pipelines.body.fit_step import body_fit
@@ -27,29 +29,10 @@ from pipelines.projection.splats import splats
 from pipelines.projection.turntable import turntable
 from pipelines.recipe import Recipe
 
-RECIPE = Recipe(
-    "hgm",
-    "HGM",
-    "The two layers corrected by a network, the body refined against them, and both once more.",
-    "compact",
-    (
-        photo, person, matte, keypoints, body_fit, body_maps, layers, coarse, refine,
-        body_maps.renamed("hgm.maps", body_fit="hgm_refine"),
-        layers.renamed("hgm.layers", body_fit="hgm_refine", body_maps="hgm_maps"),
-        coarse.renamed("hgm.fused", layers="hgm_layers", body_fit="hgm_refine", body_maps="hgm_maps"),
-        splats.renamed("splats", layers="hgm_fused", body_fit="hgm_refine"),
-        turntable.renamed("turntable", body_fit="hgm_refine"),
-        mesh.renamed("mesh", layers="hgm_fused", body_fit="hgm_refine"),
-    ),
-    warm={
-        "photo": {"longest_side": 512},
-        "body.maps": {"resolution": 192},
-        "hgm.maps": {"resolution": 192},
-        "hgm.refine": {"iterations": 6},
-        "splats": {"count": 6000},
-        "turntable": {"frames": 2, "size": 96},
-        "mesh": {"faces": 2000, "texture": 256, "voxel": 20.0},
-    },
+FIRST = replace(
+    splats.renamed("splats.first"), title="First splats",
+    summary="The splats of the two layers as they are, before any network: what projection gives. They are shown until "
+    "the splats of the fused person come.",
 )  # fmt: skip
 
 _SILENT = {"depth": 0.0, "colour": 0.0}
@@ -62,3 +45,33 @@ ABLATION: dict[str, dict[str, dict[str, Any]]] = {
     "without the network": {"hgm.coarse": _SILENT, "hgm.fused": _SILENT, "hgm.refine": {"again": False}},
     "one pass": {"hgm.fused": _SILENT},
 }
+
+RECIPE = Recipe(
+    "hgm",
+    "HGM",
+    "The two layers corrected by a network, the body refined against them, and both once more.",
+    "compact",
+    (
+        photo, person, matte, keypoints, body_fit, body_maps, layers, FIRST, coarse, refine,
+        replace(body_maps.renamed("hgm.maps", body_fit="hgm_refine"), title="Maps, again"),
+        replace(layers.renamed("hgm.layers", body_fit="hgm_refine", body_maps="hgm_maps"), title="Layers, again"),
+        replace(
+            coarse.renamed("hgm.fused", layers="hgm_layers", body_fit="hgm_refine", body_maps="hgm_maps"),
+            title="Network, again",
+        ),
+        splats.renamed("splats", layers="hgm_fused", body_fit="hgm_refine"),
+        turntable.renamed("turntable", body_fit="hgm_refine"),
+        mesh.renamed("mesh", layers="hgm_fused", body_fit="hgm_refine"),
+    ),
+    warm={
+        "photo": {"longest_side": 512},
+        "body.maps": {"resolution": 192},
+        "hgm.maps": {"resolution": 192},
+        "hgm.refine": {"iterations": 6},
+        "splats.first": {"count": 2000, "refine": 0},
+        "splats": {"count": 6000},
+        "turntable": {"frames": 2, "size": 96},
+        "mesh": {"faces": 2000, "texture": 256, "voxel": 20.0},
+    },
+    ablation=ABLATION,
+)  # fmt: skip

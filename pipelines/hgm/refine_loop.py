@@ -21,12 +21,14 @@ from pipelines.hgm.refine_body import Change, Moved, MovingBody
 from pipelines.hgm.refine_depth import Depths, depth_rows, read_depths, shown_points
 from pipelines.hgm.refine_limbs import LIMB_NAMES, mirrored
 from pipelines.hgm.refine_masks import SHOWN, SIZE, VIEWS, MaskLoss, Orbit, orbit, photo_mask, solid_masks
+from pipelines.hgm.refine_splats import SplatPerson, splat_masks
 from pipelines.hgm.refine_terms import NearStart, keypoint_rows, mask_rows, near_start, prior_rows
 from pipelines.records import Body, Layers
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
-Predict = Callable[[Body], Layers]
+Coarse = Layers | SplatPerson
+Predict = Callable[[Body], Coarse]
 Progress = Callable[[float, str, Floats], None]  # share done, message, masks of the body and of the target side by side
 
 TERM_NAMES = ("front mask", "side masks", "depth", "keypoints", "pose prior", "shape prior")
@@ -157,16 +159,19 @@ class Refinement:
 
 
 def refine(
-    body: Body, alpha: Floats, evidence: Evidence | None, coarse: Layers, weights: Weights, iterations: int,
+    body: Body, alpha: Floats, evidence: Evidence | None, coarse: Coarse | None, weights: Weights, iterations: int,
     predict: Predict | None = None, progress: Progress = lambda share, message, picture: None,
 ) -> Refined:  # fmt: skip
     """Refine a record. Deterministic.
 
     alpha (H, W): the photo's matte. evidence: of the landmarks, None without. coarse: the coarse person, on any body of
-    this photo's camera. predict: makes it anew from a better body for the last stage; None goes on with `coarse`.
-    progress may raise to cancel. ValueError for a record of another body model.
+    this photo's camera; None has `predict` make it from the body of the first stage, as the paper does. predict: makes it
+    anew from a better body for the last stage; None goes on with `coarse`. A person of splats has silhouettes alone.
+    progress may raise to cancel. ValueError for a record of another body model, and without `coarse` and `predict`.
     """
-    mask = coarse.arrays["mask"].astype(bool)
+    if coarse is None and predict is None and weights.sides + weights.depth > 0:
+        raise ValueError("The refinement came without a coarse person and without a way to make one.")
+    mask = coarse.arrays["mask"].astype(bool) if isinstance(coarse, Layers) else np.asarray(alpha) > 0.5
     views = orbit(body, mask, weights.front, weights.sides)
     alone = Orbit(views.cameras, np.where(np.arange(VIEWS) == 0, views.weight, 0.0))
     own = np.zeros((VIEWS, SIZE, SIZE), np.float32)
@@ -186,7 +191,7 @@ def refine(
 
     changes = [first, work.minimise(first, stage, tell(0))]
     for number in (1, 2):
-        if number == 1:
+        if number == 1 and coarse is not None:
             work.targets = targets_of(coarse, own[0], views, weights)
         elif predict is not None:
             anew = predict(work.body.record(work.body.moved(changes[-1])))
@@ -204,13 +209,14 @@ def refine(
     return Refined(work.body, changes[best], helped, ends, work.lines)
 
 
-def targets_of(coarse: Layers, front: Floats, views: Orbit, weights: Weights) -> Targets:
-    """The coarse person's silhouettes and depths; in front the photo's own matte (SIZE, SIZE)."""
+def targets_of(coarse: Coarse, front: Floats, views: Orbit, weights: Weights) -> Targets:
+    """The coarse person's silhouettes and, of layers, depths; in front the photo's own matte (SIZE, SIZE)."""
     masks = np.zeros((VIEWS, SIZE, SIZE), np.float32)
     if weights.sides > 0:
-        masks = solid_masks(coarse, views)
+        masks = solid_masks(coarse, views) if isinstance(coarse, Layers) else splat_masks(coarse, views)
     masks[0] = front
-    return Targets(views, masks, read_depths(coarse) if weights.depth > 0 else None)
+    depths = read_depths(coarse) if isinstance(coarse, Layers) and weights.depth > 0 else None
+    return Targets(views, masks, depths)
 
 
 def side_by_side(line: Line) -> Floats:

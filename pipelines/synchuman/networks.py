@@ -123,7 +123,7 @@ def load(
             for key in file.keys():  # noqa: SIM118 (not a mapping)
                 tensor = file.get_tensor(key)
                 if not key.endswith("position_ids"):  # an index that old encoder files carry
-                    values[_renamed(key)] = tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor
+                    values[renamed(key)] = tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor
     _compute_buffers(network, values, device, dtype)
     coverage = compare_keys(network, {key: tuple(value.shape) for key, value in values.items()})
     if not coverage.complete:
@@ -135,7 +135,7 @@ def load(
     return network.eval().requires_grad_(False)
 
 
-def _renamed(key: str) -> str:
+def renamed(key: str) -> str:
     """The autoencoder's attention had other names in files of old diffusers versions."""
     for old, new in (("query", "to_q"), ("key", "to_k"), ("value", "to_v"), ("proj_attn", "to_out.0")):
         if key.startswith(("encoder.mid_block.attentions.", "decoder.mid_block.attentions.")):

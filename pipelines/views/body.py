@@ -36,8 +36,8 @@ def views_body(views_read: Views, surface: Shape, matte: Cutout, keypoints: Keyp
     # Heavy packages are imported by the work alone, not by the declaration.
     import numpy as np
 
+    from pipelines.body.body_in_surface import Room, Wear, body_in_surface
     from pipelines.body.read_body import check_body
-    from pipelines.views.body_in_surface import Room, Wear, body_in_surface
     from pipelines.views.front import front_view, ordinary_camera
 
     view = front_view(views_read)

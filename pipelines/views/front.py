@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.geometry.cameras import Camera
-from pipelines.geometry.orthographic import OrthographicCamera
+from pipelines.geometry.orthographic import OrthographicCamera, long_lens
 from pipelines.views.records import PosedView, Views
 
-FOV = 8.0  # degrees over the longer side: long enough that parallel rays look the same, short enough for every viewer
 MARGIN = 0.05  # of the longer side
 
 
@@ -47,28 +46,6 @@ def reduced(rgba: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.floa
 
 
 def ordinary_camera(view: PosedView, size: tuple[int, int]) -> Camera:
-    """The view's camera on a grid of `size` (width, height) px: a pinhole as it is; of parallel rays a long lens that
-    shows the same in the plane of the world's vertical axis, and differs by z / 12 m of the distance from the axis
-    before and behind it."""
-    width, height = size
+    """The view's camera on a grid of `size` (width, height) px: a pinhole as it is, of parallel rays a long lens."""
     camera = view.camera
-    if not isinstance(camera, OrthographicCamera):
-        return camera.resized(width, height)
-    across = width / camera.width
-    focal = max(width, height) / (2.0 * np.tan(np.radians(FOV) / 2.0))
-    # Both scales by their own factor: a rounded height may differ by a part of a pixel.
-    centre = camera.centre * (across, height / camera.height)
-    middle = camera.world_to_camera[:3, :3] @ (0.0, pivot_height(camera), 0.0) + camera.world_to_camera[:3, 3]
-    matrix = camera.world_to_camera.copy()
-    matrix[2, 3] += focal / (camera.scale * across) - middle[2]
-    K = np.array(
-        [[focal, 0.0, centre[0]], [0.0, focal * (height / camera.height) / across, centre[1]], [0.0, 0.0, 1.0]]
-    )
-    return Camera(K, width, height, matrix)
-
-
-def pivot_height(camera: OrthographicCamera) -> float:
-    """Metres above the ground at which the vertical axis through the origin lies in the middle of the picture."""
-    down = camera.world_to_camera[1, 1] * camera.scale
-    at_ground = camera.world_to_camera[1, 3] * camera.scale + camera.centre[1]
-    return float((camera.height / 2.0 - at_ground) / down) if abs(down) > 1e-6 else 0.0
+    return long_lens(camera, *size) if isinstance(camera, OrthographicCamera) else camera.resized(*size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pipelines.hgm.layer_input import place_of
 from training.hgm.losses import Truth
+from training.hgm.side_views import SideViews
 
 TILT = 0.05  # crop heights per crop height: standard deviation of the turn of the given depths about the pelvis
 SHIFT = 0.01  # crop heights
@@ -28,6 +29,11 @@ class People:
     depth: Tensor
     known: Tensor
     back_rgb: Tensor
+    view_rgba: Tensor
+    view_K: Tensor
+    view_pose: Tensor
+    crop_K: Tensor
+    pelvis: Tensor
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -37,13 +43,31 @@ class People:
         known = self.known[which] & self.mask[which]
         return self.channels[which].float(), Truth(self.depth[which].float(), known, self.back_rgb[which].float() / 255)
 
+    def sides(self, which: Tensor) -> SideViews:
+        """The true pictures of some people (B,) from their other sides."""
+        return SideViews(self.view_rgba[which].float() / 255, self.view_K[which], self.view_pose[which],
+                         self.crop_K[which], self.pelvis[which])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What was done to a batch: mirrored (B,), and colour channels in the order (B, 3), then times gain (B, 3, 1, 1)."""
+
+    mirrored: Tensor
+    gain: Tensor
+    order: Tensor
+
+    def of(self, sides: SideViews, width: int) -> SideViews:
+        """The same done to the views from the sides; width: of the crop, pixels."""
+        return sides.mirrored(self.mirrored, width).recoloured(self.gain, self.order)
+
 
 def read_people(folder: Path) -> People:
     """Every shard of a folder; FileNotFoundError when there is none."""
     files = sorted(folder.glob("*.npz"))
     if not files:
         raise FileNotFoundError(f"There is no shard in '{folder}'; make some with python -m training.hgm.shards.")
-    names = ("seeds", "channels", "mask", "depth", "known", "back_rgb")
+    names = tuple(f.name for f in fields(People))
     columns: dict[str, list[np.ndarray]] = {n: [] for n in names}
     for file in files:
         with np.load(file, allow_pickle=False) as shard:
@@ -52,10 +76,11 @@ def read_people(folder: Path) -> People:
     return People(*(torch.from_numpy(np.concatenate(columns[n])) for n in names))
 
 
-def varied(channels: Tensor, truth: Truth, random: torch.Generator) -> tuple[Tensor, Truth]:
+def varied(channels: Tensor, truth: Truth, random: torch.Generator) -> tuple[Tensor, Truth, Variation]:
     """The batch mirrored at random, in other colours, and with the given depths tilted: more errors of the fit."""
     count = len(channels)
-    channels, truth = _mirrored(channels, truth, torch.rand(count, generator=random) < 0.5)
+    mirrored = torch.rand(count, generator=random) < 0.5
+    channels, truth = _mirrored(channels, truth, mirrored)
     channels = _tilted(_better_fitted(channels.clone(), truth, random), random)
     gain = torch.exp(GAIN * torch.randn(count, 3, 1, 1, generator=random))
     order = torch.stack([
@@ -69,7 +94,7 @@ def varied(channels: Tensor, truth: Truth, random: torch.Generator) -> tuple[Ten
         colour = alpha * (colour * gain).clamp(0, 1) + (1 - alpha) * colour
         channels[:, place_of(name)] = colour * 2 - 1
     back = (truth.back_rgb[rows, order] * gain).clamp(0, 1)
-    return channels, Truth(truth.depth, truth.known, back)
+    return channels, Truth(truth.depth, truth.known, back), Variation(mirrored, gain, order)
 
 
 def _mirrored(channels: Tensor, truth: Truth, which: Tensor) -> tuple[Tensor, Truth]:

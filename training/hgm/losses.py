@@ -5,23 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pipelines.hgm.layer_input import place_of
 from pipelines.hgm.layer_network import LayerAnswer
 
 SLOPE_LIMIT = 0.04  # crop heights between neighbours: a step between limbs may lie a pixel beside the true one
+WINDOW = 7  # pixels in which a texture is looked for
 HEAD = 3.0  # weight of the back's colour where the body has its head: the worst place of a mirrored photo
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the terms of `direct_losses`."""
+    """Of the terms of `direct_losses`, and of `side_views.side_losses`."""
 
     depth: float = 10.0
     slope: float = 10.0
     colour: float = 1.0
+    texture: float = 1.0
     calm: float = 0.02
+    outline: float = 10.0
+    look: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -39,9 +44,21 @@ def predicted_depth(channels: Tensor, answer: LayerAnswer) -> Tensor:
     return torch.stack([channels[:, place_of(n)][:, 0] for n in ("front", "back")], 1).float() + answer.moves
 
 
-def head_weight(channels: Tensor) -> Tensor:
-    """(B, H, W) HEAD where the back's body part lies above the shoulders in the rest pose, else 1."""
-    return 1 + (HEAD - 1) * (channels[:, place_of("back_place")][:, 1] > 0.7).float()
+def is_head(channels: Tensor) -> Tensor:
+    """(B, H, W) bool: the back's body part lies above the shoulders in the rest pose, whose y points down."""
+    return channels[:, place_of("back_place")][:, 1] < -0.7
+
+
+def is_foot(channels: Tensor) -> Tensor:
+    """(B, H, W) bool: the back's body part is a foot. A ray leaves a foot through its dark sole, which says nothing of
+    the shoe that is seen from behind."""
+    return channels[:, place_of("back_place")][:, 1] > 0.85
+
+
+def true_back(channels: Tensor, truth: Truth) -> Tensor:
+    """(B, 3, H, W) 0..1 what the back's colours should be: the true ones, and the given ones on feet."""
+    shown = (channels[:, place_of("back_rgb")].float() + 1) / 2
+    return torch.where(is_foot(channels)[:, None], shown, truth.back_rgb)
 
 
 def direct_losses(channels: Tensor, answer: LayerAnswer, truth: Truth, weights: Weights) -> dict[str, Tensor]:
@@ -49,15 +66,30 @@ def direct_losses(channels: Tensor, answer: LayerAnswer, truth: Truth, weights: 
     known = truth.known.float()
     depth = predicted_depth(channels, answer)
     error = (depth - truth.depth).abs()
-    shown = (channels[:, place_of("back_rgb")].float() + 1) / 2
-    colour = (shown + answer.tint - truth.back_rgb).abs().mean(1)
-    head = head_weight(channels) * known
+    back = answer.back_rgb(channels)
+    wanted = true_back(channels, truth)
+    colour = (back - wanted).abs().mean(1)
+    head = (1 + (HEAD - 1) * is_head(channels).float()) * known
+    busy = (unrest(back, known) - unrest(wanted, known)).abs().mean(1)
     return {
         "depth": weights.depth * masked_mean(error, known[:, None].expand_as(error)),
         "slope": weights.slope * slope_error(depth, truth.depth, known),
         "colour": weights.colour * masked_mean(colour, head),
+        "texture": weights.texture * masked_mean(busy, known),
         "calm": weights.calm * (answer.moves.square().mean() + answer.tint.square().mean()),
     }
+
+
+def unrest(colours: Tensor, known: Tensor) -> Tensor:
+    """(B, C, H, W) standard deviation of the colours in the WINDOW around each pixel, among the known (B, H, W).
+
+    Stripes that lie a little beside the true ones are a texture all the same; the mean of all of them is none.
+    """
+    weight = known[:, None]
+    count = F.avg_pool2d(weight, WINDOW, 1, WINDOW // 2).clamp(min=1e-3)
+    mean = F.avg_pool2d(colours * weight, WINDOW, 1, WINDOW // 2) / count
+    square = F.avg_pool2d(colours.square() * weight, WINDOW, 1, WINDOW // 2) / count
+    return (square - mean.square()).clamp(min=1e-6).sqrt()
 
 
 def slope_error(depth: Tensor, truth: Tensor, known: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from PIL import Image
 from pipelines.hgm.layer_input import place_of
 from pipelines.hgm.layer_network import LayerAnswer, LayerNetwork
 from training.hgm.batches import People
-from training.hgm.losses import head_weight, predicted_depth
+from training.hgm.losses import is_head, predicted_depth, true_back
 
 SHOWN = 8  # people of the picture
 
@@ -25,11 +25,11 @@ def measure(network: LayerNetwork, held: People) -> dict[str, float]:
     for start in range(0, len(held), 8):
         channels, truth = held.take(torch.arange(start, min(start + 8, len(held))))
         answer = network(channels)
-        for name, moves, tint in (("", answer.moves, answer.tint), ("_given", 0 * answer.moves, 0 * answer.tint)):
-            depth = (predicted_depth(channels, LayerAnswer(answer.raw, moves, tint)) - truth.depth).abs()
-            shown = (channels[:, place_of("back_rgb")] + 1) / 2
-            colour = (shown + tint - truth.back_rgb).abs().mean(1)
-            head = head_weight(channels) > 1
+        nothing = LayerAnswer(answer.raw, 0 * answer.moves, 0 * answer.photo, 0 * answer.tint)
+        for name, said in (("", answer), ("_given", nothing)):
+            depth = (predicted_depth(channels, said) - truth.depth).abs()
+            colour = (said.back_rgb(channels) - true_back(channels, truth)).abs().mean(1)
+            head = is_head(channels)
             for k in range(len(channels)):
                 if name == "":
                     rows.append({})
@@ -59,7 +59,7 @@ def picture(network: LayerNetwork, held: People, place: Path) -> None:
         for side in (0, 1):
             cells += [_grey(d[k, side].numpy(), known) for d in (given, depth, truth.depth)]
         cells += [
-            c[k].permute(1, 2, 0).numpy() * known[..., None] for c in (shown, shown + answer.tint, truth.back_rgb)
+            c[k].permute(1, 2, 0).numpy() * known[..., None] for c in (shown, answer.back_rgb(channels), truth.back_rgb)
         ]
         rows.append(np.hstack(cells))
     whole = (np.vstack(rows).clip(0, 1) * 255).round().astype(np.uint8)

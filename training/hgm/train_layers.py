@@ -27,10 +27,12 @@ from pipelines.hgm.layer_network import LayerNetwork
 from training.hgm.batches import People, read_people, varied
 from training.hgm.losses import Weights, direct_losses
 from training.hgm.monitor import measure, picture
+from training.hgm.side_views import side_losses
 
 EVERY = 200  # steps between checkpoints and measurements
 AVERAGE = 0.995  # of the running average of the weights, which is what is kept
 WARM = 100  # steps until the full rate
+DIRECT = 0.2  # share of the steps with direct losses alone; then views from the sides are drawn as well
 
 
 class Training:
@@ -56,10 +58,13 @@ class Training:
         if len(self.order) < self.batch:
             self.order = torch.cat([self.order, torch.randperm(len(self.people), generator=self.random)])
         which, self.order = self.order[: self.batch], self.order[self.batch :]
-        channels, truth = varied(*self.people.take(which), self.random)
+        channels, truth, variation = varied(*self.people.take(which), self.random)
         with torch.autocast("cpu", torch.bfloat16):
             answer = self.network(channels)
         losses = direct_losses(channels, answer, truth, Weights())
+        if share >= DIRECT:
+            sides = variation.of(self.people.sides(which), channels.shape[3])
+            losses |= side_losses(channels, answer, truth.known, sides, Weights())
         total = torch.stack(list(losses.values())).sum()
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
@@ -71,7 +76,7 @@ class Training:
                 self.average[name].lerp_(value, 1 - keep)
         self.step += 1
         self.seconds += time.process_time() - start
-        return {"loss": float(total), **{k: float(v) for k, v in losses.items()}}
+        return {"loss": float(total.detach()), **{k: float(v.detach()) for k, v in losses.items()}}
 
     def averaged(self) -> LayerNetwork:
         """The network with the running average of its weights."""
@@ -148,6 +153,8 @@ def main(words: list[str] | None = None) -> int:
             training.save(checkpoint)
             picture(training.averaged(), held, chosen.out / "held.png")
             export(training, chosen.out / "hgm_layers.safetensors", facts_of(training, line, chosen.seed))
+    if training.step % EVERY:
+        training.save(checkpoint)
     return 0
 
 

@@ -27,15 +27,15 @@ from pipelines.body.fit_kinematics import positions
 from pipelines.body.fit_points import FitBody, Linearised, default_fit_body
 from pipelines.body.fit_terms import Scene, State, Term, angle_prior, reprojection, scene, shape_prior
 from pipelines.body.fit_twist import SPLIT, full_rotations
+from pipelines.body.landmark_depth import landmark_depths
+from pipelines.body.misread import other_readings
 from pipelines.body.read_body import check_body, make_body
+from pipelines.body.surface_terms import Cloth, covering, inside_surface, joints_at_depth, nearest_parts
 from pipelines.geometry.cameras import Camera
 from pipelines.geometry.mesh_raster import vertex_normals
 from pipelines.geometry.rotations import rotation_vector_from_matrix
 from pipelines.records import Body, Keypoints
 from pipelines.step import UserError
-from pipelines.views.landmark_depth import landmark_depths
-from pipelines.views.misread import other_readings
-from pipelines.views.surface_terms import Cloth, covering, inside_surface, joints_at_depth, nearest_parts
 
 Array = NDArray[np.float64]
 

@@ -1,0 +1,108 @@
+"""Gaussians -> depth pictures from all sides -> one closed solid -> a textured mesh: the work of the step `mesh`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.geometry.bake import Picture, bake, seen_codes
+from pipelines.geometry.cameras import Camera
+from pipelines.geometry.mesh_raster import vertex_normals
+from pipelines.geometry.splat_raster import SplatArrays, render_numpy
+from pipelines.geometry.surface import Focus, surface_of
+from pipelines.geometry.unwrap import unwrap
+from pipelines.geometry.volumes import DepthView, bounds_of, fuse
+from pipelines.hgm.cameras import UNITS_PER_METRE
+from pipelines.hgm.frame import orbit_camera
+from pipelines.hgm.preset_network import AZIMUTHS
+from pipelines.hgm.records import BackView, BodyPoints
+from pipelines.projection.textured_surface import clay, head_of
+from pipelines.records import Body, Cutout, Mesh, Splats
+from pipelines.step import Context, UserError
+
+if TYPE_CHECKING:
+    from pipelines.hgm.mesh_step import MeshParams
+
+Array = NDArray[np.float64]
+ELEVATIONS = (-35.0, 0.0, 25.0)  # degrees of the rounds; negative is above, as in HGM's orbit
+CUBE = 1.0 / UNITS_PER_METRE  # metres, half its side
+SOLID = 0.5  # alpha from which a pixel counts as the person
+PHOTO_FADE, BACK_FADE = (0.15, 0.45), (0.2, 0.6)  # cosines over which a picture's trust rises
+
+
+def mesh_of_splats(
+    splats: Splats, back: BackView, points: BodyPoints, matte: Cutout, body: Body, params: MeshParams, ctx: Context
+) -> Mesh:
+    """See the step `mesh`."""
+    if len(splats) == 0:
+        raise UserError("There are no Gaussians to make a mesh from; check the step hgm.fused.")
+    head = head_of(body)
+    vertices, faces = closed_surface(splats, points, body, Focus(*head, params.face_detail), params, ctx)
+    rotation = body.camera.world_to_camera[:3, :3]
+    axes = np.stack([rotation[0], -rotation[1], -rotation[2]])
+    on_head = np.linalg.norm(vertices[faces].mean(1) - head[0], axis=1) < head[1]
+    density = np.where(on_head, params.face_detail, 1.0)
+    height = float(np.ptp(vertices @ axes[1]))
+    atlas = unwrap(vertices, faces, axes, density=density, longest=0.55 * height, size=params.texture)
+    ctx.progress(0.8, "texture coordinates")
+    photo, behind = pictures(matte, back, points, body)
+    texture = bake(atlas, vertices, faces, [[photo], [behind]], (splats.means, splats.colours), params.texture)
+    ctx.progress(0.97, "texture", texture)
+    normals = vertex_normals(vertices, faces)
+    seen = seen_codes(vertices, faces, photo.camera, photo.alpha)
+    return Mesh(
+        vertices[atlas.vertex].astype(np.float32), atlas.faces, normals[atlas.vertex].astype(np.float32),
+        atlas.uv, texture, seen[atlas.vertex], atlas.weld,
+    )  # fmt: skip
+
+
+def closed_surface(
+    splats: Splats, points: BodyPoints, body: Body, focus: Focus, params: MeshParams, ctx: Context
+) -> tuple[Array, NDArray[np.int32]]:
+    """The largest piece of the solid that the depth pictures leave, smoothed, with the wanted number of faces."""
+    views = []
+    cameras = [orbit_camera(360.0 * i / params.views, e, params.size, points.pelvis, body.camera)
+               for e in ELEVATIONS for i in range(params.views)]  # fmt: skip
+    for i, camera in enumerate(cameras):
+        views.append(DepthView(depth_of(drawn(splats, camera)), camera))
+        ctx.progress(0.35 * (i + 1) / len(cameras), "depth from all sides")
+    voxel = params.voxel / 1000.0
+    try:
+        low, high = bounds_of(views, 4 * voxel)
+        pelvis = body.camera.to_world(points.pelvis[None])[0]
+        # The networks' cube about the pelvis: what lies beyond is no person, and a volume around it would be too large.
+        volume = fuse(views, np.maximum(low, pelvis - CUBE), np.minimum(high, pelvis + CUBE), voxel)
+        ctx.progress(0.5, "one solid")
+        vertices, faces = surface_of(volume, faces=params.faces, smoothing=params.smoothing, focus=focus)
+    except ValueError as error:
+        raise UserError(f"No surface could be made from the Gaussians: {error}") from error
+    ctx.progress(0.6, "closed surface", clay(vertices, faces, body.camera))
+    return vertices, faces
+
+
+def drawn(splats: Splats, camera: Camera) -> SplatArrays:
+    """The Gaussians without their colours."""
+    paint = np.zeros((len(splats), 1), np.float32)
+    return render_numpy(splats.means, splats.quats, splats.scales, splats.opacities, paint, camera.world_to_camera,
+                        camera.K, camera.width, camera.height)  # fmt: skip
+
+
+def depth_of(image: SplatArrays) -> NDArray[np.float32]:
+    """(H, W) expected depth in metres where the person is, 0 elsewhere."""
+    return np.where(image.alpha > SOLID, image.depth, 0.0).astype(np.float32)
+
+
+def pictures(matte: Cutout, back: BackView, points: BodyPoints, body: Body) -> tuple[Picture, Picture]:
+    """The photo and the picked back view, as the bake wants them."""
+    camera = body.camera.resized(matte.alpha.shape[1], matte.alpha.shape[0])
+    photo = Picture(matte.rgb, matte.alpha, camera, fade=PHOTO_FADE)
+    size = len(back.coarse)
+    behind = orbit_camera(AZIMUTHS[1], 0.0, size, points.pelvis, body.camera)
+    image = back.images[0]
+    alpha = back.coarse[..., 3]
+    if not alpha.any():
+        # A picture from elsewhere comes without its own outline: what is not white is the person.
+        alpha = (image.min(-1) < 0.97).astype(np.float32)
+    return photo, Picture(image, alpha, behind, fade=BACK_FADE, edges=True)

@@ -1,0 +1,1 @@
+"""The steps of SyncHuman, one file each: a step's declaration, and its work below it."""

@@ -1,0 +1,96 @@
+"""The person from behind: coarse, painted over, and every variant to pick from. And the points of a body model."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.hgm.records import FITTED, GIVEN, BackView, BodyPoints
+from pipelines.records import Floats
+from pipelines.step import UserError
+from ui.inspect_numbers import Facts, to_json
+from ui.inspect_photo import webp
+from ui.inspect_posed_views import cells_sheet
+from ui.run_reader import RunReader
+
+SOURCES = {FITTED: "fitted to our body", GIVEN: "given by a file"}
+TOLD = ("refiner", "strength", "steps", "guidance", "control")
+
+
+def coarse(reader: RunReader, step: str, argument: str) -> bytes:
+    """The coarse Gaussians from behind, on white as the painter sees them."""
+    found = back_of(reader, step).coarse
+    return webp(found[..., :3] * found[..., 3:] + 1.0 - found[..., 3:])
+
+
+def painted(reader: RunReader, step: str, number: str) -> bytes:
+    """One variant, from 0 on; the first without a number."""
+    images, at = back_of(reader, step).images, int(number or 0)
+    if at >= len(images):
+        raise UserError(
+            f"There is no variant {at + 1} here; there {'is' if len(images) == 1 else 'are'} {len(images)}."
+        )
+    return webp(images[at])
+
+
+def sheet(reader: RunReader, step: str, argument: str) -> bytes:
+    """All variants, six square cells in a row."""
+    return cells_sheet([with_alpha(image) for image in back_of(reader, step).images])
+
+
+def data(reader: RunReader, step: str, argument: str) -> bytes:
+    """{'cells': [{label, note}]}: how far each variant is from the coarse picture."""
+    back = back_of(reader, step)
+    cells = []
+    for i, image in enumerate(back.images):
+        change = changed(back, image)
+        note = "" if change is None else f"{change:.1f} % from the coarse one"
+        cells.append({"label": f"Variant {i + 1}", "note": note, "wide": image.shape[1], "high": image.shape[0]})
+    return to_json({"cells": cells})
+
+
+def facts(reader: RunReader, step: str, argument: str) -> bytes:
+    """How it was painted, and by how much it differs from the coarse picture."""
+    back = back_of(reader, step)
+    side = back.coarse.shape[0]
+    rows: Facts = [("Size", f"{side} x {side} px"), ("Variants", str(len(back.images)))]
+    rows += [(name.capitalize(), str(back.facts[name])) for name in TOLD if name in back.facts]
+    change = changed(back, back.images[0])
+    if change is not None:
+        rows.append(("Painted anew, mean change", f"{change:.1f} %"))
+    if "variant" in back.facts:
+        rows.append(("Picked", f"variant {back.facts['variant']}"))
+    return to_json(rows)
+
+
+def points_facts(reader: RunReader, step: str, argument: str) -> bytes:
+    """How many points, of which model, from where."""
+    record = reader.record(step)
+    assert isinstance(record, BodyPoints)
+    tall = float(np.ptp(record.points[:, 1])) if len(record.points) else 0.0
+    rows: Facts = [("Points", f"{len(record.points):,}"), ("Extent, upright", f"{tall:.2f} m"),
+                   ("Source", SOURCES.get(record.source, record.source))]  # fmt: skip
+    rows += [
+        (name.replace("_", " ").capitalize(), str(value)) for name, value in record.facts.items() if name != "source"
+    ]
+    return to_json(rows[:12])
+
+
+def changed(back: BackView, image: Floats) -> float | None:
+    """Mean change of the channels inside the coarse outline, percent of the range; None for a picture from outside."""
+    inside = back.coarse[..., 3] > 0.5
+    if not inside.any():
+        return None
+    return float(100 * np.abs(image - back.coarse[..., :3])[inside].mean())
+
+
+def with_alpha(image: Floats) -> NDArray[np.float32]:
+    """(H, W, 3) -> (H, W, 4), opaque."""
+    return np.concatenate([image, np.ones((*image.shape[:2], 1), np.float32)], -1).astype(np.float32)
+
+
+def back_of(reader: RunReader, step: str) -> BackView:
+    """The step's record."""
+    record = reader.record(step)
+    assert isinstance(record, BackView)
+    return record
