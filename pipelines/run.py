@@ -322,13 +322,13 @@ class Executor:
         self._finish(step, state, entry.content, "done" if fresh else "reused", entry.facts, contents)
 
     def _key(self, step: Step, params: Any, contents: dict[str, str]) -> tuple[str, dict[str, Any]]:
-        inputs = {n: contents[source] for n, source in self.run.recipe.sources(step).items()}
+        inputs = {step.own_name(n): contents[source] for n, source in self.run.recipe.sources(step).items()}
         if "upload" in step.inputs:
             inputs["upload"] = self.run.upload_sha256
         matter = {k.name: getattr(params, k.name) for k in step.knobs if k.affects_result}
         weights = Weights(self.run.weights)
         recorded: dict[str, Any] = {
-            "step": step.name, "version": step.version, "params": matter, "inputs": inputs,
+            "step": step.key_name, "version": step.version, "params": matter, "inputs": inputs,
             "weights": {role: weights.fingerprint(role) for role in step.roles(params)},
         }  # fmt: skip
         if len(step.backends) > 1:

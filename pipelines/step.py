@@ -192,7 +192,11 @@ class Context:
 
 @dataclass(frozen=True)
 class Step:
-    """The declaration; `run(inputs, params, ctx)` does the work."""
+    """The declaration; `run(inputs, params, ctx)` does the work.
+
+    work, own: of a renamed step, the name it was declared with and {input: the input's declared name}. The same work on
+    the same inputs is the same artefact, whatever the step is called: `key_name` and `own_name` are what keys are made of.
+    """
 
     name: str
     version: int
@@ -208,6 +212,13 @@ class Step:
     kind: str
     function: Callable[..., Record]
     optional_weights: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    work: str = ""
+    own: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def key_name(self) -> str:
+        """The name that the step's work is known by."""
+        return self.work or self.name
 
     @property
     def knobs(self) -> tuple[Knob, ...]:
@@ -262,7 +273,12 @@ class Step:
         def fed(*, params: Any, ctx: Context, **given: Record) -> Record:
             return function(**{own[n]: record for n, record in given.items()}, params=params, ctx=ctx)
 
-        return dataclasses.replace(self, name=name, inputs=inputs, function=fed)
+        inner = {n: self.own_name(o) for n, o in own.items()}
+        return dataclasses.replace(self, name=name, inputs=inputs, function=fed, work=self.key_name, own=inner)
+
+    def own_name(self, name: str) -> str:
+        """What an input is called where the step was declared."""
+        return self.own.get(name, name)
 
     def run(self, inputs: dict[str, Record], params: Any, ctx: Context) -> Record:
         """Do the work on checked inputs; the result is of the declared type."""

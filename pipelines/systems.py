@@ -19,7 +19,7 @@ from pipelines.step import UserError
 SYSTEMS = {"projection": "pipelines.projection.recipe", "views": "pipelines.views.recipe"}
 SYSTEMS |= {"synchuman": "pipelines.synchuman.recipe", "synchuman-tiny": "pipelines.synchuman.recipe:TINY"}
 _HGM = "pipelines.hgm.released_recipe"
-SYSTEMS |= {"hgm-released": f"{_HGM}:RELEASED_RECIPE", "hgm-tiny": f"{_HGM}:TINY_RECIPE"}
+SYSTEMS |= {"hgm": "pipelines.hgm.recipe", "hgm-released": f"{_HGM}:RELEASED_RECIPE", "hgm-tiny": f"{_HGM}:TINY_RECIPE"}
 SYSTEMS |= dict(pair.split("=", 1) for pair in os.environ.get("HUMANSCOPE_SYSTEMS", "").split(",") if "=" in pair)
 
 

@@ -57,9 +57,9 @@ KNOWN: dict[str, WeightFile] = {
             "It is part of the repository; get a complete copy of it.", replaceable=False,
         ),
         WeightFile(
-            "hgm.layers", "HGM's compact layer network", "", (".safetensors",),
+            "hgm.layers", "HGM's compact layer network", "weights/hgm_layers.safetensors", (".safetensors",),
             "Apache-2.0 (trained by us on CC0 people)", "training/hgm/train_layers.py",
-            "No trained file is part of this version and no method needs one; training.hgm.train_layers makes one.",
+            "It is part of the repository; get a complete copy of it.",
         ),
         WeightFile(
             "hgm.one_view", "HGM's released one-view network", "", (".safetensors", ".pt", ".pth", ".bin", ".ckpt"),

@@ -68,7 +68,7 @@ def test_every_row_of_the_ablation_is_settings_of_this_recipe() -> None:
             default = RECIPE.step(name).make_params({})
             assert made != default, row
     # What changes first decides what is used again.
-    assert all("hgm.coarse" not in ABLATION[row] for row in ("without refinement", "without side views", "one pass"))
+    assert all("hgm.coarse" not in ABLATION[row] for row in ("with refinement", "refined without side views"))
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +92,8 @@ def upload_of(matte: Cutout) -> Upload:
 
 
 SMALL = {
-    "body.maps": {"resolution": 192}, "hgm.maps": {"resolution": 192}, "splats": {"count": 4000},
-    "turntable": {"frames": 2, "size": 48},
+    "hgm.refine": {"enabled": True}, "body.maps": {"resolution": 192}, "hgm.maps": {"resolution": 192},
+    "splats": {"count": 4000}, "turntable": {"frames": 2, "size": 48},
 }  # fmt: skip
 
 
@@ -119,6 +119,24 @@ def test_a_whole_run_ends_with_splats_on_the_refined_body(tmp_path: Path, silent
     splats, table = made["splats"], made["turntable"]
     assert isinstance(splats, Splats) and len(splats) > 2000
     assert isinstance(table, ViewSet) and table.images[0][..., 3].mean() > 0.02
+
+
+def test_without_refinement_the_second_pass_is_found_in_the_store(tmp_path: Path, silent_weights: Path) -> None:
+    _, wrong, _, matte, keypoints = scene()
+    store, upload = Store(tmp_path / "store"), upload_of(matte)
+    known: dict[str, Record] = {"person": nobody(), "matte": matte, "keypoints": keypoints, "body.fit": wrong}
+    small = {name: {"resolution": 96} for name in ("body.maps", "hgm.maps")} | {
+        "splats.first": {"count": 2000, "refine": 0}
+    }
+    with store.hold() as hold:
+        replaced = {name: store.add(record, hold) for name, record in known.items()}
+        run = create_run(tmp_path / "run", upload, "hgm", settings=small, weights={"hgm.layers": str(silent_weights)},
+                         replaced=replaced)  # fmt: skip
+        Executor(run, store, upload).execute("hgm.fused")
+    states = {s.name: s for s in run.steps}
+    for second, first in (("hgm.maps", "body.maps"), ("hgm.layers", "layers"), ("hgm.fused", "hgm.coarse")):
+        assert states[first].state == "done" and states[second].state == "reused", second
+        assert states[second].key == states[first].key and states[second].content == states[first].content
 
 
 def test_with_the_true_body_no_refinement_moves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,7 @@ def refined(sides: float = 1.0, depth: float = 1.0) -> tuple[Body, tuple[str, ..
     """The wrong body after the step, and its warnings."""
     _, wrong, layers, matte, keypoints = scene()
     ctx = Context("hgm.refine")
-    params = RefineParams(again=False, sides=sides, depth=depth)
+    params = RefineParams(enabled=True, again=False, sides=sides, depth=depth)
     inputs = {"body_fit": wrong, "matte": matte, "keypoints": keypoints, "hgm_coarse": layers}
     result = refine.run(inputs, params, ctx)
     assert isinstance(result, Body)
@@ -182,7 +182,7 @@ def test_a_limb_on_the_wrong_side_of_the_trunk_is_found_mirrored() -> None:
     px = [b["body22_cam"] @ b["K"].T for b in (true, wrong)]
     assert np.linalg.norm(px[0][wrist, :2] / px[0][wrist, 2] - px[1][wrist, :2] / px[1][wrist, 2]) < 0.05 * HEIGHT
     inputs = {"body_fit": wrong, "matte": matte, "keypoints": keypoints, "hgm_coarse": layers}
-    body = refine.run(inputs, RefineParams(again=False), Context())
+    body = refine.run(inputs, RefineParams(enabled=True, again=False), Context())
     assert isinstance(body, Body)
     reach = [np.linalg.norm((b["body22_cam"] - true["body22_cam"])[wrist]) for b in (wrong, body)]
     assert reach[1] < 0.35 * reach[0]
@@ -220,7 +220,7 @@ def test_a_body_that_is_right_already_stays_and_a_warning_says_so() -> None:
     true, _, layers, matte, keypoints = scene()
     ctx = Context("hgm.refine")
     inputs = {"body_fit": true, "matte": matte, "keypoints": keypoints, "hgm_coarse": layers}
-    body = refine.run(inputs, RefineParams(again=False), ctx)
+    body = refine.run(inputs, RefineParams(enabled=True, again=False), ctx)
     assert isinstance(body, Body)
     assert miss(body) < 10
     if not bool(body["refine_helped"]):

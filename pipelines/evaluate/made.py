@@ -8,7 +8,7 @@ from typing import TypeVar
 from pipelines.records import Body, Cutout, Layers, Mesh, Record, Splats
 
 R = TypeVar("R", bound=Record)
-NOT_COUNTED = ("turntable",)  # pictures for the page, not part of the result
+NOT_COUNTED = ("turntable", "splats.first")  # shown on the page, not part of the result
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
     photo -> who is in it -> cut-out -> keypoints -> body
           -> body maps -> two layers -> first splats, those of `projection`, to look at while the rest is at work
           -> the network corrects the layers: the coarse person
-          -> the body refined against the coarse person
+          -> the body refined against the coarse person (off at first: see its knob)
           -> body maps, two layers and the network once more, on the refined body: the fused person
           -> splats -> turntable, textured mesh
 
 Up to the first splats it is `projection`, whose results are used again; where the network answers zero it stays so.
+With the refinement off, the second pass is the first one's work again and is found in the store.
 """
 
 from __future__ import annotations
@@ -40,16 +41,17 @@ _SILENT = {"depth": 0.0, "colour": 0.0}
 # Rows of the paper's Tables 4 and 6 as settings of the recipe. What stands before the first changed step is used again.
 ABLATION: dict[str, dict[str, dict[str, Any]]] = {
     "whole": {},
-    "without refinement": {"hgm.refine": {"enabled": False}},
-    "without side views": {"hgm.refine": {"sides": 0.0, "depth": 0.0}},
-    "without the network": {"hgm.coarse": _SILENT, "hgm.fused": _SILENT, "hgm.refine": {"again": False}},
-    "one pass": {"hgm.fused": _SILENT},
+    "with refinement": {"hgm.refine": {"enabled": True}},
+    "refined without side views": {"hgm.refine": {"enabled": True, "sides": 0.0, "depth": 0.0}},
+    "depths alone": {"hgm.coarse": {"colour": 0.0}, "hgm.fused": {"colour": 0.0}},
+    "colours alone": {"hgm.coarse": {"depth": 0.0}, "hgm.fused": {"depth": 0.0}},
+    "without the network": {"hgm.coarse": _SILENT, "hgm.fused": _SILENT},
 }
 
 RECIPE = Recipe(
     "hgm",
     "HGM",
-    "The two layers corrected by a network, the body refined against them, and both once more.",
+    "The two layers of the fitted body corrected by a network; the body can be refined against them, and both once more.",
     "compact",
     (
         photo, person, matte, keypoints, body_fit, body_maps, layers, FIRST, coarse, refine,
@@ -67,7 +69,7 @@ RECIPE = Recipe(
         "photo": {"longest_side": 512},
         "body.maps": {"resolution": 192},
         "hgm.maps": {"resolution": 192},
-        "hgm.refine": {"iterations": 6},
+        "hgm.refine": {"enabled": True, "iterations": 6},
         "splats.first": {"count": 2000, "refine": 0},
         "splats": {"count": 6000},
         "turntable": {"frames": 2, "size": 96},

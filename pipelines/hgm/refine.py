@@ -12,7 +12,10 @@ from pipelines.step import Context, knob, step
 class RefineParams:
     """Knobs of hgm.refine."""
 
-    enabled: bool = knob(True, "Refine the body; off keeps the fitted one.")
+    enabled: bool = knob(
+        False,
+        "Refine the body; off keeps the fitted one. With this version's network it helps poor fits and harms good ones.",
+    )
     iterations: int = knob(45, "At most so many; it stops where nothing improves.", low=3, high=400)
     again: bool = knob(True, "Ask the network once more, from the better body, before the last third.")
     front: float = knob(10.0, "Weight of the photo's own silhouette.", low=0.0, high=100.0)
