@@ -12,6 +12,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from pipelines.evaluate import images, intervals, surfaces
 from pipelines.evaluate.bodies import mpjpe
 from pipelines.evaluate.protocols import PSNR_CAP
+from pipelines.evaluate.report import before_and_after
+from pipelines.evaluate.scorecard import Scorecard
 from pipelines.geometry.rotations import matrix_from_rotation_vector
 
 
@@ -175,3 +177,13 @@ def test_bootstrap_interval_holds_the_mean_and_is_always_the_same() -> None:
     )
     alone = intervals.summary([3.0])
     assert (alone["mean"], alone["low"], alone["n"]) == (3.0, None, 1)
+
+
+def test_before_and_after_are_of_the_same_people() -> None:
+    seen = Scorecard(1, {"mpjpe_mm": 40.0, "head_back_de": 8.0}, before={"mpjpe_mm": 50.0, "head_back_de": 9.0})
+    hidden = Scorecard(2, {"mpjpe_mm": 60.0}, before={"mpjpe_mm": 80.0})
+    alone = Scorecard(3, {"mpjpe_mm": 1000.0})
+    found = before_and_after([seen, hidden, alone])
+    assert found["mpjpe_mm"]["before"]["mean"] == 65.0 and found["mpjpe_mm"]["after"]["mean"] == 50.0
+    assert found["head_back_de"]["before"]["mean"] == 9.0 and found["head_back_de"]["after"]["mean"] == 8.0
+    assert set(found) == {"mpjpe_mm", "head_back_de"}

@@ -87,17 +87,16 @@ def people_report(
 
 def before_and_after(cards: Sequence[Scorecard]) -> dict[str, Any]:
     """{metric: {before, after}} of the people whose body or Gaussians a later step refined."""
-    refined = [c for c in cards if c.before]
-    names = [n for n in PROTOCOLS if any(n in c.before and n in c.numbers for c in refined)]
-    return {
-        n: {
-            when: summarise(
-                [Scorecard(c.seed, {n: (c.before if when == "before" else c.numbers)[n]}) for c in refined]
-            )[n]
-            for when in ("before", "after")
-        }
-        for n in names
-    }
+    found = {}
+    for name in PROTOCOLS:
+        # Somebody whose back of the head no view shows has no number for it, before or after.
+        pairs = [(c.seed, c.before[name], c.numbers[name]) for c in cards if name in c.before and name in c.numbers]
+        if pairs:
+            found[name] = {
+                "before": summarise([Scorecard(seed, {name: before}) for seed, before, _ in pairs])[name],
+                "after": summarise([Scorecard(seed, {name: after}) for seed, _, after in pairs])[name],
+            }
+    return found
 
 
 def cell(metric: str, row: Mapping[str, Any] | None) -> str:
