@@ -14,7 +14,7 @@ from typing import Any
 from pipelines.run import Executor, Run, branch_run, check_seed, create_run, hash_bytes, import_records
 from pipelines.step import Cancelled, MissingNeed, UserError
 from pipelines.store import Store
-from pipelines.systems import SYSTEMS, find_system, with_preset
+from pipelines.systems import SYSTEMS, find_system, offered, with_preset
 
 EXIT_BAD_INPUT, EXIT_MISSING, EXIT_FAULT, EXIT_CANCELLED = 2, 3, 1, 130
 
@@ -86,9 +86,14 @@ def add_commands(commands: Any) -> None:
 
 def _knob_help() -> str:
     lines = ["parameters for --set (default, range, meaning):"]
-    for system in ("projection", "views", "synchuman"):
+    said: set[tuple[str, type]] = set()
+    for system in offered():
         lines.append(f"{system}:")
         for step in find_system(system).steps:
+            # A step that methods share is told once, where it comes first.
+            if (step.name, step.params) in said:
+                continue
+            said.add((step.name, step.params))
             for knob in step.knobs:
                 wanted = "|".join(knob.choices) if knob.choices else knob.wanted()
                 lines.append(f"  {step.name}.{knob.name} = {knob.default}  [{wanted}]  {knob.help}")

@@ -16,10 +16,15 @@ from pipelines.recipe import Recipe
 from pipelines.step import UserError
 
 # Module, or module:NAME where the recipe is not called RECIPE.
-SYSTEMS = {"projection": "pipelines.projection.recipe", "views": "pipelines.views.recipe"}
-SYSTEMS |= {"synchuman": "pipelines.synchuman.recipe", "synchuman-tiny": "pipelines.synchuman.recipe:TINY"}
-_HGM = "pipelines.hgm.released_recipe"
-SYSTEMS |= {"hgm": "pipelines.hgm.recipe", "hgm-released": f"{_HGM}:RELEASED_RECIPE", "hgm-tiny": f"{_HGM}:TINY_RECIPE"}
+SYSTEMS = {
+    "projection": "pipelines.projection.recipe",
+    "hgm": "pipelines.hgm.recipe",
+    "views": "pipelines.views.recipe",
+    "synchuman": "pipelines.synchuman.recipe",
+    "hgm-released": "pipelines.hgm.released_recipe:RELEASED_RECIPE",
+    "synchuman-tiny": "pipelines.synchuman.recipe:TINY",
+    "hgm-tiny": "pipelines.hgm.released_recipe:TINY_RECIPE",
+}
 SYSTEMS |= dict(pair.split("=", 1) for pair in os.environ.get("HUMANSCOPE_SYSTEMS", "").split(",") if "=" in pair)
 
 

@@ -239,7 +239,7 @@ class Visitor:
         """Pick a method under Settings."""
         self.page.click("#hs-settings > button")
         self.page.click("#hs-system input")
-        self.page.click(f"#hs-system [role=option]:has-text('{name}')")
+        self.page.get_by_role("option", name=name, exact=True).click()
 
     def reconstruct(self, *, wait: bool = True) -> Path:
         """Press the button; returns the folder of the new run."""
