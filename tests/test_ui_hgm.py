@@ -310,8 +310,9 @@ def test_every_row_is_one_run_with_its_settings(hgm: Recipe, tmp_path: Path, mon
     assert set(made) == set(variants) and len(asked) == len(variants)
     by_row = {name: asked[int(made[name].seconds["number"]) - 1] for name in variants}
     assert by_row[ESTIMATED] == {"settings": mine, "replaced": []}
-    assert by_row["without refinement"]["settings"] == {"hgm.refine": {"iterations": 9, "enabled": False}}
-    assert by_row["one pass"]["settings"] == {**mine, "hgm.fused": {"depth": 0.0, "colour": 0.0}}
+    assert by_row["with refinement"]["settings"] == {"hgm.refine": {"iterations": 9, "enabled": True}}
+    silent = {"hgm.coarse": {"colour": 0.0}, "hgm.fused": {"colour": 0.0}}
+    assert by_row["depths alone"]["settings"] == mine | silent
     assert by_row[TRUE_BODY]["replaced"] == ["body.fit", "hgm.refine"] and mine == {"hgm.refine": {"iterations": 9}}
 
 
