@@ -155,15 +155,20 @@ def chromium_path() -> str:
     return found
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server for one test module."""
-    running = Server(tmp_path_factory.mktemp("page") / "store")
+def served(home: Path, **environment: str) -> Iterator[Server]:
+    """A server that is ready, with its store below `home`; stopped at the end."""
+    running = Server(home / "store", **environment)
     try:
         running.wait()
         yield running
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for one test module."""
+    yield from served(tmp_path_factory.mktemp("page"))
 
 
 @pytest.fixture(scope="module")

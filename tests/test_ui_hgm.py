@@ -32,7 +32,7 @@ from pipelines.step import Context, NoParams, UserError
 from pipelines.store import Store
 from pipelines.systems import SYSTEMS, find_system
 from tests import browser, twice_system
-from tests.browser import Server, Visitor, colours_in, photo_bytes, read_run, step_states
+from tests.browser import Server, Visitor, colours_in, photo_bytes, read_run, served, step_states
 from tests.page_system import FitParams, fit
 from ui import inspect_back_view, inspect_correction, inspect_refinement
 from ui.desk_jobs import describe
@@ -371,12 +371,7 @@ def test_the_card_tells_the_page_of_the_rows(hgm: Recipe) -> None:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     systems = f"{browser.SYSTEMS},twice=tests.twice_system"
-    running = Server(tmp_path_factory.mktemp("twice") / "store", HUMANSCOPE_SYSTEMS=systems)
-    try:
-        running.wait()
-        yield running
-    finally:
-        running.stop()
+    yield from served(tmp_path_factory.mktemp("twice"), HUMANSCOPE_SYSTEMS=systems)
 
 
 @pytest.mark.browser

@@ -24,7 +24,7 @@ from pipelines.systems import find_system
 from pipelines.views.archive import unpack
 from pipelines.views.readers import Wishes, read_views
 from pipelines.views.records import Shape, Views
-from tests.browser import SYSTEMS, Server, Visitor, colours_in, read_run, step_states
+from tests.browser import SYSTEMS, Server, Visitor, colours_in, read_run, served, step_states
 from tests.sides_system import RECIPE, archive, boxes, drawn, png
 from ui import desk_jobs, inspect_agreement, inspect_posed_views, inspect_shape
 from ui.camera_ring import cameras_of, draw_ring, pictures_mesh, ring_of
@@ -277,12 +277,7 @@ def test_the_desk_replaces_a_view_and_edits_add_up(
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     systems = f"{SYSTEMS},sides=tests.sides_system"
-    running = Server(tmp_path_factory.mktemp("sides") / "store", HUMANSCOPE_SYSTEMS=systems)
-    try:
-        running.wait()
-        yield running
-    finally:
-        running.stop()
+    yield from served(tmp_path_factory.mktemp("sides"), HUMANSCOPE_SYSTEMS=systems)
 
 
 @pytest.mark.browser

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.geometry.bake import Picture, bake, seen_codes
+from pipelines.geometry.bake import Picture
 from pipelines.geometry.cameras import Camera
-from pipelines.geometry.mesh_raster import vertex_normals
 from pipelines.geometry.splat_raster import SplatArrays, render_numpy
 from pipelines.geometry.surface import Focus, surface_of
-from pipelines.geometry.unwrap import unwrap
 from pipelines.geometry.volumes import DepthView, bounds_of, fuse
 from pipelines.hgm.cameras import UNITS_PER_METRE
 from pipelines.hgm.frame import orbit_camera
 from pipelines.hgm.preset_network import AZIMUTHS
 from pipelines.hgm.records import BackView, BodyPoints
-from pipelines.projection.textured_surface import clay, head_of
+from pipelines.projection.textured_surface import clay, head_of, textured
 from pipelines.records import Body, Cutout, Mesh, Splats
 from pipelines.step import Context, UserError
 
@@ -38,24 +36,11 @@ def mesh_of_splats(
     """See the step `mesh`."""
     if len(splats) == 0:
         raise UserError("There are no Gaussians to make a mesh from; check the step hgm.fused.")
-    head = head_of(body)
-    vertices, faces = closed_surface(splats, points, body, Focus(*head, params.face_detail), params, ctx)
-    rotation = body.camera.world_to_camera[:3, :3]
-    axes = np.stack([rotation[0], -rotation[1], -rotation[2]])
-    on_head = np.linalg.norm(vertices[faces].mean(1) - head[0], axis=1) < head[1]
-    density = np.where(on_head, params.face_detail, 1.0)
-    height = float(np.ptp(vertices @ axes[1]))
-    atlas = unwrap(vertices, faces, axes, density=density, longest=0.55 * height, size=params.texture)
-    ctx.progress(0.8, "texture coordinates")
-    photo, behind = pictures(matte, back, points, body)
-    texture = bake(atlas, vertices, faces, [[photo], [behind]], (splats.means, splats.colours), params.texture)
-    ctx.progress(0.97, "texture", texture)
-    normals = vertex_normals(vertices, faces)
-    seen = seen_codes(vertices, faces, photo.camera, photo.alpha)
-    return Mesh(
-        vertices[atlas.vertex].astype(np.float32), atlas.faces, normals[atlas.vertex].astype(np.float32),
-        atlas.uv, texture, seen[atlas.vertex], atlas.weld,
-    )  # fmt: skip
+    focus = Focus(*head_of(body), params.face_detail)
+    vertices, faces = closed_surface(splats, points, body, focus, params, ctx)
+    return textured(
+        vertices, faces, body.camera, focus, pictures(matte, back, points, body), splats, params.texture, ctx
+    )
 
 
 def closed_surface(

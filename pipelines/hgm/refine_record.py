@@ -13,7 +13,7 @@ from pipelines.body.fit_terms import projected
 from pipelines.body.read_body import pitch_of
 from pipelines.hgm.coarse import CoarseParams
 from pipelines.hgm.refine import RefineParams
-from pipelines.hgm.refine_loop import TERM_NAMES, Line, Refined, Weights, refine
+from pipelines.hgm.refine_loop import TERM_NAMES, Coarse, Line, Predict, Progress, Refined, Weights, refine
 from pipelines.hgm.refine_masks import SHOWN, SIZE
 from pipelines.projection.body_maps import BodyMapsParams
 from pipelines.projection.layers import LayersParams
@@ -31,19 +31,30 @@ def refined_body(
     if not params.enabled:
         # The very same record: what follows is then the first pass's work again, and is found in the store.
         return body
-    if not np.isfinite(keypoints.body).all() or not np.isfinite(keypoints.world).all():
-        raise UserError("The landmarks hold a number that is not finite; read them again or correct the file.")
     if not coarse.arrays["mask"].any():
         raise UserError("The coarse person is empty, so there is nothing to refine the body with; check the cut-out.")
-    evidence = read_evidence(keypoints, matte.alpha, body["K"])
     weights = Weights(params.front, params.sides, params.depth, params.keypoints)
     again = predictor(matte, keypoints, ctx) if params.again and params.sides + params.depth > 0 else None
+    return judged(body, matte, keypoints, coarse, weights, params.iterations, again, ctx.progress, ctx, "coarse person")
+
+
+def judged(
+    body: Body, matte: Cutout, keypoints: Keypoints, coarse: Coarse | None, weights: Weights, iterations: int,
+    again: Predict | None, progress: Progress, ctx: Context, against: str,
+) -> Body:  # fmt: skip
+    """`refine` as a record; the fit stays, with a warning that names what it was compared with, where nothing helped.
+
+    UserError for landmarks that are not finite and for a body that cannot be refined.
+    """
+    if not np.isfinite(keypoints.body).all() or not np.isfinite(keypoints.world).all():
+        raise UserError("The landmarks hold a number that is not finite; read them again or correct the file.")
+    evidence = read_evidence(keypoints, matte.alpha, body["K"])
     try:
-        found = refine(body, matte.alpha, evidence, coarse, weights, params.iterations, again, ctx.progress)
+        found = refine(body, matte.alpha, evidence, coarse, weights, iterations, again, progress)
     except ValueError as error:
         raise UserError(f"The body could not be refined: {error} Or set hgm.refine.enabled=false.") from error
     if not found.helped:
-        ctx.warn("Refining the body did not help: nothing agreed clearly better with the coarse person; the fit stays.")
+        ctx.warn(f"Refining the body did not help: nothing agreed clearly better with the {against}; the fit stays.")
     return record_of(found, body, evidence)
 
 

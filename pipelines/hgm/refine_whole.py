@@ -6,16 +6,13 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from pipelines.body.fit_evidence import read_evidence
 from pipelines.hgm.body_points import ROUNDS_AGAIN, points_of
 from pipelines.hgm.configuration import HgmConfig
 from pipelines.hgm.frame import LEAST_OPACITY, gaussians_to_camera
 from pipelines.hgm.preset_network import predict, preset_network
 from pipelines.hgm.records import GIVEN, BodyPoints
-from pipelines.hgm.refine_loop import Floats, Weights, refine
-from pipelines.hgm.refine_record import record_of
+from pipelines.hgm.refine_loop import Floats, Weights
+from pipelines.hgm.refine_record import judged
 from pipelines.hgm.refine_splats import SplatPerson
 from pipelines.hgm.whole_person import front_picture, front_scores
 from pipelines.records import Body, Cutout, Keypoints
@@ -33,12 +30,9 @@ def refined_by_gaussians(
     if points.source == GIVEN:
         ctx.warn("The SMPL-X vertices were given, so that our body is not refined; theirs are taken as they are.")
     if not params.enabled or points.source == GIVEN:
-        return dataclasses.replace(body, history={})
-    if not np.isfinite(keypoints.body).all() or not np.isfinite(keypoints.world).all():
-        raise UserError("The landmarks hold a number that is not finite; read them again or correct the file.")
+        return body
     if not (matte.alpha > 0.5).any():
         raise UserError("The cut-out is empty, so there is nothing to refine the body with; check the cut-out.")
-    evidence = read_evidence(keypoints, matte.alpha, body["K"])
     weights = Weights(params.front, params.sides, 0.0, params.keypoints)
     last = 0.0
 
@@ -59,14 +53,8 @@ def refined_by_gaussians(
         last = max(last, share)
         ctx.progress(last, message, picture)
 
-    try:
-        found = refine(body, matte.alpha, evidence, None, weights, params.iterations,
-                       ask if params.sides > 0 else None, tell)  # fmt: skip
-    except ValueError as error:
-        raise UserError(f"The body could not be refined: {error} Or set hgm.refine.enabled=false.") from error
-    if not found.helped:
-        ctx.warn("Refining the body did not help: nothing agreed clearly better with the Gaussians; the fit stays.")
-    return record_of(found, body, evidence)
+    again = ask if params.sides > 0 else None
+    return judged(body, matte, keypoints, None, weights, params.iterations, again, tell, ctx, "Gaussians")
 
 
 def person_maker(matte: Cutout, config: HgmConfig, ctx: Context) -> Callable[[Body], SplatPerson]:

@@ -33,16 +33,30 @@ def textured_surface(
     head = head_of(body_fit)
     vertices, faces = closed_surface(layers, Focus(*head, params.face_detail), params)
     ctx.progress(0.4, "closed surface", clay(vertices, faces, body_fit.camera))
-    rotation = layers.camera.world_to_camera[:3, :3]
-    axes = np.stack([rotation[0], -rotation[1], -rotation[2]])
-    on_head = np.linalg.norm(vertices[faces].mean(1) - head[0], axis=1) < head[1]
-    density = np.where(on_head, params.face_detail, 1.0)
-    height = float(np.ptp(vertices @ axes[1]))
-    atlas = unwrap(vertices, faces, axes, density=density, longest=0.55 * height, size=params.texture)
-    ctx.progress(0.7, "texture coordinates")
-    photo, back = photo_pictures(matte, layers, body_fit.camera)
+    pictures = photo_pictures(matte, layers, body_fit.camera)
     # Around the corner the sides' splats know better than the layers, whose outermost pixels they replace.
-    texture = bake(atlas, vertices, faces, [[photo], [back]], (splats.means, splats.colours), params.texture)
+    return textured(
+        vertices, faces, layers.camera, Focus(*head, params.face_detail), pictures, splats, params.texture, ctx
+    )
+
+
+def textured(
+    vertices: NDArray[np.float64], faces: NDArray[np.int32], camera: Camera, head: Focus,
+    pictures: tuple[Picture, Picture], splats: Splats, size: int, ctx: Context,
+) -> Mesh:  # fmt: skip
+    """A closed surface, vertices (V, 3) and faces (F, 3), with texture coordinates and a texture of size x size.
+
+    camera: of the photo; the seams are laid by its axes. pictures: the photo, then the back; splats colour the rest.
+    """
+    rotation = camera.world_to_camera[:3, :3]
+    axes = np.stack([rotation[0], -rotation[1], -rotation[2]])
+    on_head = np.linalg.norm(vertices[faces].mean(1) - head.centre, axis=1) < head.radius
+    density = np.where(on_head, head.gain, 1.0)
+    height = float(np.ptp(vertices @ axes[1]))
+    atlas = unwrap(vertices, faces, axes, density=density, longest=0.55 * height, size=size)
+    ctx.progress(0.75, "texture coordinates")
+    photo, back = pictures
+    texture = bake(atlas, vertices, faces, [[photo], [back]], (splats.means, splats.colours), size)
     ctx.progress(0.95, "texture", texture)
     normals = vertex_normals(vertices, faces)
     seen = seen_codes(vertices, faces, photo.camera, photo.alpha)
