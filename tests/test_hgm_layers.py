@@ -15,16 +15,19 @@ from pipelines.hgm.configuration import COMPACT, UNetShape
 from pipelines.hgm.layer_input import (
     ASPECT,
     CHANNELS,
+    KEEP,
+    THIN,
     Crop,
     find_crop,
     improved,
     in_units,
+    least_thickness,
     place_of,
     rays,
     resized,
     spread,
 )
-from pipelines.hgm.layer_network import LayerAnswer, LayerNetwork, load_layer_network
+from pipelines.hgm.layer_network import LayerAnswer, LayerNetwork, kept_apart, load_layer_network
 from pipelines.records import Layers
 from pipelines.step import UserError
 
@@ -135,11 +138,35 @@ def test_inner_surfaces_move_with_their_limb_and_end_where_they_would_cross() ->
     assert np.array_equal(after["leave"][two], after["back"][two]) and np.array_equal(
         after["enter"][two], after["front"][two]
     )
-    # Front behind back: they meet.
-    moves[0], moves[1] = 0.5 / crop.unit, 0.0
-    after = improved(layers, crop, moves, NONE, tint).arrays
-    inside = layers.arrays["mask"]
-    assert (after["front"] <= after["back"])[inside].all()
+
+
+def test_what_sticks_out_keeps_a_share_of_its_thickness() -> None:
+    layers = person()
+    crop, inside = crop_of(layers), layers.arrays["mask"]
+    moves, tint = np.zeros((2, 128, 96), np.float32), np.zeros((3, 128, 96), np.float32)
+    for front, back in ((0.5, 0.0), (0.04, -0.04), (-0.04, 0.04)):
+        moves[0], moves[1] = front / crop.unit, back / crop.unit
+        after = improved(layers, crop, moves, NONE, tint).arrays
+        given, left = ((a["back"] - a["front"])[inside] for a in (layers.arrays, after))
+        assert (left >= np.minimum(KEEP * given, THIN * crop.unit) - 1e-5).all()
+        middle = (layers.arrays["front"] + layers.arrays["back"])[inside] / 2 + (front + back) / 2
+        assert np.allclose((after["front"] + after["back"])[inside] / 2, middle, atol=1e-5)
+    # As far apart as they were moved, where that is enough.
+    assert np.allclose(left - given, 0.08, atol=1e-5)
+
+
+def test_the_network_is_held_to_the_thickness_that_its_answer_will_keep() -> None:
+    torch.manual_seed(1)
+    channels = torch.rand(1, COMPACT.in_channels, 8, 8) * 2 - 1
+    front, back = channels[:, place_of("front")][:, 0], channels[:, place_of("back")][:, 0]
+    moves = 0.2 * torch.randn(1, 2, 8, 8)
+    kept = kept_apart(moves, channels)
+    left = (back + kept[:, 1] - front - kept[:, 0]).numpy()
+    given = (back - front).numpy()
+    wanted = np.maximum(given + (moves[:, 1] - moves[:, 0]).numpy(), least_thickness(np.maximum(given, 0)))
+    assert np.allclose(left[given >= 0], wanted[given >= 0], atol=1e-6) and (given >= 0).sum() > 10
+    assert torch.allclose(kept.sum(1), moves.sum(1), atol=1e-6)
+    assert torch.equal(kept_apart(torch.zeros_like(moves), channels), torch.zeros_like(moves))
 
 
 def test_the_photo_s_own_pixels_come_back_as_sharp_as_they_were() -> None:
@@ -154,7 +181,7 @@ def test_the_photo_s_own_pixels_come_back_as_sharp_as_they_were() -> None:
     assert np.allclose(half["back_rgb"][inside], middle, atol=1e-5)
     torch.manual_seed(0)
     channels, share = torch.rand(1, COMPACT.in_channels, 8, 8) * 2 - 1, torch.full((1, 1, 8, 8), 1.0)
-    answer = LayerAnswer(share, share, share, torch.zeros(1, 3, 8, 8))
+    answer = LayerAnswer(share, share, share, torch.zeros(1, 3, 8, 8), share)
     assert torch.allclose(answer.back_rgb(channels), (channels[:, place_of("rgb")] + 1) / 2)
 
 

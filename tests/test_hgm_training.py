@@ -11,7 +11,7 @@ import torch
 
 from pipelines.body.rig import default_rig
 from pipelines.hgm.layer_input import part_places, place_of
-from pipelines.hgm.layer_network import LayerAnswer, LayerNetwork
+from pipelines.hgm.layer_network import USUAL, LayerAnswer, LayerNetwork
 from training.hgm import train_layers
 from training.hgm.batches import People, _mirrored, read_people, varied
 from training.hgm.losses import Truth, Weights, direct_losses, is_foot, is_head, masked_mean, true_back
@@ -110,8 +110,10 @@ def test_a_perfect_answer_has_no_loss_but_calm() -> None:
     moves = 0.02 * torch.randn(1, 2, HIGH, WIDE)
     tint = torch.zeros(1, 3, HIGH, WIDE)
     truth = Truth(moves.clone(), torch.ones(1, HIGH, WIDE, dtype=torch.bool), torch.full((1, 3, HIGH, WIDE), 0.5))
-    losses = direct_losses(channels, LayerAnswer(moves, moves, tint[:, :1], tint), truth, Weights())
-    assert {k for k, v in losses.items() if float(v) > 1e-7} == {"calm"}
+    losses = direct_losses(
+        channels, LayerAnswer(moves, moves, tint[:, :1], tint, torch.full_like(moves, USUAL)), truth, Weights()
+    )
+    assert {k for k, v in losses.items() if abs(float(v)) > 1e-7} == {"calm"}
     assert float(masked_mean(torch.ones(3), torch.zeros(3))) == 0.0
 
 
@@ -186,7 +188,7 @@ def test_the_view_from_the_side_says_where_the_depth_belongs() -> None:
     for offset in (-0.06, 0.0, 0.06):
         moved, _ = slab(offset)
         moves, none = torch.zeros(1, 2, HIGH, WIDE, requires_grad=True), torch.zeros(1, 3, HIGH, WIDE)
-        losses = side_losses(moved, LayerAnswer(moves, moves, none[:, :1], none), block(), sides, Weights())
+        losses = side_losses(moved, LayerAnswer(moves, moves, none[:, :1], none, moves), block(), sides, Weights())
         total = losses["outline"] + losses["look"]
         total.backward()
         assert moves.grad is not None and torch.isfinite(moves.grad).all()

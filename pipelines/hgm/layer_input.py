@@ -28,6 +28,8 @@ ASPECT = 0.75  # width over height of the crop: people are mostly upright
 MARGIN = 1.08  # crop over the cut-out's box
 REACH = 0.25  # crop heights that a depth may move at most
 BACK_LIMIT = 1.5  # crop heights from the pelvis; what lies beyond is an outlier of the body
+KEEP = 0.6  # share of the given thickness that no correction takes away
+THIN = 0.03  # crop heights, about 5 cm; what is thicker may become as thin as this: a wrong limb may lie far in front
 
 CHANNELS = (
     ("rgb", 3), ("ray", 6), ("alpha", 1), ("covered", 1), ("front", 1), ("back", 1), ("body_front", 1),
@@ -126,16 +128,16 @@ def improved(layers: Layers, crop: Crop, moves: Floats, photo: Floats, tint: Flo
 
     moves (2, h, w): of front and back depth, crop heights; photo (h, w): how far the back's colours go to the photo's
     own; tint (3, h, w): what is added to them; all on any grid over the crop, so that the layers keep their own detail.
-    Where the two surfaces would pass through one another they meet; inner surfaces move with their limb and end where
-    they would cross.
+    The two surfaces never pass through one another and keep `least_thickness` between them, so that a hand stays a
+    hand; inner surfaces move with their limb and end where they would cross.
     """
     a = dict(layers.arrays)
     mask = a["mask"]
     shift = [spread(moves[k], crop, mask.shape) * np.float32(crop.unit) for k in (0, 1)]
     front, back = a["front"] + shift[0] * mask, a["back"] + shift[1] * mask
-    crossed, middle = front > back, 0.5 * (front + back)
-    a["front"] = np.where(crossed, middle, front).astype(np.float32)
-    a["back"] = np.where(crossed, middle, back).astype(np.float32)
+    least = least_thickness(np.maximum(a["back"] - a["front"], 0), crop.unit)
+    lack = np.maximum(least - (back - front), 0) / 2
+    a["front"], a["back"] = (front - lack).astype(np.float32), (back + lack).astype(np.float32)
     leave, enter = a["leave"] + shift[0], a["enter"] + shift[1]
     two = a["two"] & (a["front"] < leave) & (leave < enter) & (enter < a["back"])
     a["two"] = two
@@ -145,6 +147,15 @@ def improved(layers: Layers, crop: Crop, moves: Floats, photo: Floats, tint: Flo
     added += spread(photo, crop, mask.shape)[..., None] * (a["front_rgb"] - a["back_rgb"])
     a["back_rgb"] = np.clip(a["back_rgb"] + added * mask[..., None], 0, 1).astype(np.float32)
     return Layers(a, layers.camera)
+
+
+def least_thickness(given: Floats, unit: float = 1.0) -> Floats:
+    """What a correction leaves between front and back, of the thickness it was given (any shape, not negative).
+
+    Limbs that stick out are uncertain in depth, and the mean of what is uncertain has no thickness.
+    unit: of the lengths, for one crop height.
+    """
+    return np.minimum(KEEP * given, np.float32(THIN * unit))
 
 
 def resized(values: NDArray, crop: Crop, nearest: bool = False, outside: int = 0) -> NDArray:

@@ -14,22 +14,26 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pipelines.hgm.configuration import COMPACT, HgmConfig
-from pipelines.hgm.layer_input import REACH, place_of
+from pipelines.hgm.layer_input import KEEP, REACH, THIN, place_of
 from pipelines.hgm.layers2 import LAYER_CHANNELS
 from pipelines.hgm.unet import UNet
 from pipelines.step import UserError
+
+USUAL = 0.03  # crop heights: the spread of an untrained network
 
 
 @dataclass(frozen=True)
 class LayerAnswer:
     """raw (B, 20, H, W) as in `layers2`; moves (B, 2, H, W): of front and back depth, crop heights, REACH at most;
     photo (B, 1, H, W) -1..1: how far the back's colours go from the given ones to the photo's own pixel, which is as
-    sharp as the photo; tint (B, 3, H, W): what is then added to them, 0..1."""
+    sharp as the photo; tint (B, 3, H, W): what is then added to them, 0..1; spread (B, 2, H, W): the mean error that
+    the network expects of the depths it leaves, crop heights."""
 
     raw: Tensor
     moves: Tensor
     photo: Tensor
     tint: Tensor
+    spread: Tensor
 
     def back_rgb(self, channels: Tensor) -> Tensor:
         """(B, 3, H, W) the back's colours, 0..1, of the input `channels` that was answered."""
@@ -55,13 +59,26 @@ class LayerNetwork(nn.Module):
 
     @staticmethod
     def read(raw: Tensor, channels: Tensor) -> LayerAnswer:
-        """The raw output (B, 20, H, W) as moves, photo and tint; gate and own colour are those of `layers2`, and the
-        back's tilt, which layers have no use for, is the share of the photo."""
+        """The raw output (B, 20, H, W) as moves, photo, tint and spread; gate and own colour are those of `layers2`.
+
+        The tilts, which layers have no use for, say the spreads and (the back's second) the share of the photo.
+        """
         back = raw[:, LAYER_CHANNELS:]
-        moves = REACH * torch.stack([raw[:, 0], back[:, 0]], 1).tanh()
+        moves = kept_apart(REACH * torch.stack([raw[:, 0], back[:, 0]], 1).tanh(), channels)
+        spread = USUAL * torch.stack([raw[:, 4], back[:, 4]], 1).clamp(-3, 3).exp()
         shown = (channels[:, place_of("back_rgb")].float() + 1) / 2
         own = 0.5 + 0.5 * back[:, 7:10].tanh()
-        return LayerAnswer(raw, moves, back[:, 5:6].tanh(), back[:, 6:7].tanh() * (own - shown))
+        return LayerAnswer(raw, moves, back[:, 5:6].tanh(), back[:, 6:7].tanh() * (own - shown), spread)
+
+
+def kept_apart(moves: Tensor, channels: Tensor) -> Tensor:
+    """Moves (B, 2, H, W) with as much between front and back as `layer_input.least_thickness` asks for."""
+    front, back = (channels[:, place_of(n)][:, 0].float() for n in ("front", "back"))
+    given = back - front
+    lack = ((KEEP * given.clamp(min=0)).clamp(max=THIN) - (given + moves[:, 1] - moves[:, 0])).clamp(min=0) / 2
+    # Where the given layers cross already, an answer of zero is still zero.
+    lack = torch.where(given < 0, torch.zeros_like(lack), lack)
+    return moves + torch.stack([-lack, lack], 1)
 
 
 def load_layer_network(path: Path) -> LayerNetwork:

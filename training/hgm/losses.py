@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pipelines.hgm.layer_input import place_of
-from pipelines.hgm.layer_network import LayerAnswer
+from pipelines.hgm.layer_network import USUAL, LayerAnswer
 
 SLOPE_LIMIT = 0.04  # crop heights between neighbours: a step between limbs may lie a pixel beside the true one
 WINDOW = 7  # pixels in which a texture is looked for
-HEAD = 3.0  # weight of the back's colour where the body has its head: the worst place of a mirrored photo
+HEAD = 3.0  # weight of depth and the back's colour where the body has its head, where eyes look first
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,12 @@ class Weights:
     """Of the terms of `direct_losses`, and of `side_views.side_losses`."""
 
     depth: float = 10.0
+    thickness: float = 5.0
     slope: float = 10.0
     colour: float = 1.0
     texture: float = 1.0
     calm: float = 0.02
+    spread: float = 0.3
     outline: float = 10.0
     look: float = 10.0
 
@@ -65,19 +67,29 @@ def direct_losses(channels: Tensor, answer: LayerAnswer, truth: Truth, weights: 
     """Each term, already weighted; their sum is the loss. Means over the known pixels of the batch."""
     known = truth.known.float()
     depth = predicted_depth(channels, answer)
-    error = (depth - truth.depth).abs()
+    signed = depth - truth.depth
+    error, thickness = signed.abs(), (signed[:, 1] - signed[:, 0]).abs()
     back = answer.back_rgb(channels)
     wanted = true_back(channels, truth)
     colour = (back - wanted).abs().mean(1)
     head = (1 + (HEAD - 1) * is_head(channels).float()) * known
     busy = (unrest(back, known) - unrest(wanted, known)).abs().mean(1)
     return {
-        "depth": weights.depth * masked_mean(error, known[:, None].expand_as(error)),
+        "depth": weights.depth * masked_mean(error, head[:, None].expand_as(error)),
+        # How far a person is from the camera a photo hardly says, how thick they are it does.
+        "thickness": weights.thickness * masked_mean(thickness, head),
         "slope": weights.slope * slope_error(depth, truth.depth, known),
         "colour": weights.colour * masked_mean(colour, head),
         "texture": weights.texture * masked_mean(busy, known),
+        "spread": weights.spread
+        * masked_mean(surprise(error.detach(), answer.spread), known[:, None].expand_as(error)),
         "calm": weights.calm * (answer.moves.square().mean() + answer.tint.square().mean()),
     }
+
+
+def surprise(error: Tensor, spread: Tensor) -> Tensor:
+    """Minus the logarithm of an absolute error's likelihood under Laplace's law with mean `spread`, up to a constant."""
+    return error / spread + (spread / USUAL).log()
 
 
 def unrest(colours: Tensor, known: Tensor) -> Tensor:

@@ -20,14 +20,16 @@ SHOWN = 8  # people of the picture
 @torch.inference_mode()
 def measure(network: LayerNetwork, held: People) -> dict[str, float]:
     """Means over people, inside the person: depth errors of front and back in 1/1000 of the crop's height, colour error
-    of the back and of the back of the head in 1/255, each with the given layers' (`*_given`)."""
+    of the back and of the back of the head in 1/255, each with the given layers' (`*_given`); thickness errors as depths;
+    `spread`: how many times the error is what the network expected."""
     rows: list[dict[str, float]] = []
     for start in range(0, len(held), 8):
         channels, truth = held.take(torch.arange(start, min(start + 8, len(held))))
         answer = network(channels)
-        nothing = LayerAnswer(answer.raw, 0 * answer.moves, 0 * answer.photo, 0 * answer.tint)
+        nothing = LayerAnswer(answer.raw, *(0 * a for a in (answer.moves, answer.photo, answer.tint)), answer.spread)
         for name, said in (("", answer), ("_given", nothing)):
-            depth = (predicted_depth(channels, said) - truth.depth).abs()
+            signed = predicted_depth(channels, said) - truth.depth
+            depth, thickness = signed.abs(), (signed[:, 1] - signed[:, 0]).abs()
             colour = (said.back_rgb(channels) - true_back(channels, truth)).abs().mean(1)
             head = is_head(channels)
             for k in range(len(channels)):
@@ -37,6 +39,8 @@ def measure(network: LayerNetwork, held: People) -> dict[str, float]:
                 row = rows[start + k]
                 row[f"front{name}"] = float(depth[k, 0][known].mean()) * 1000
                 row[f"back{name}"] = float(depth[k, 1][known].mean()) * 1000
+                row[f"thick{name}"] = float(thickness[k][known].mean()) * 1000
+                row[f"spread{name}"] = float((depth[k] / said.spread[k])[:, known].mean())
                 row[f"colour{name}"] = float(colour[k][known].mean()) * 255
                 if bool((known & head[k]).any()):
                     row[f"head{name}"] = float(colour[k][known & head[k]].mean()) * 255

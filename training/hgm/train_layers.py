@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pipelines.hgm.configuration import COMPACT
-from pipelines.hgm.layer_network import LayerNetwork
+from pipelines.hgm.layer_network import LayerNetwork, load_layer_network
 from training.hgm.batches import People, read_people, varied
 from training.hgm.losses import Weights, direct_losses
 from training.hgm.monitor import measure, picture
@@ -32,16 +32,19 @@ from training.hgm.side_views import side_losses
 EVERY = 200  # steps between checkpoints and measurements
 AVERAGE = 0.995  # of the running average of the weights, which is what is kept
 WARM = 100  # steps until the full rate
-DIRECT = 0.2  # share of the steps with direct losses alone; then views from the sides are drawn as well
+DIRECT = 0.2  # share of a new network's steps with direct losses alone; then views from the sides are drawn as well
 
 
 class Training:
     """Network, optimiser, average and place in the schedule."""
 
-    def __init__(self, people: People, steps: int, batch: int, rate: float, seed: int) -> None:
+    def __init__(
+        self, people: People, steps: int, batch: int, rate: float, seed: int, begin: Path | None = None
+    ) -> None:
         torch.manual_seed(seed)
         self.people, self.steps, self.batch, self.rate = people, steps, batch, rate
-        self.network = LayerNetwork()
+        self.direct = DIRECT if begin is None else 0.0
+        self.network = LayerNetwork() if begin is None else load_layer_network(begin).train()
         self.average = {k: v.clone() for k, v in self.network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=rate, weight_decay=0.01)
         self.random = torch.Generator().manual_seed(seed)
@@ -62,7 +65,7 @@ class Training:
         with torch.autocast("cpu", torch.bfloat16):
             answer = self.network(channels)
         losses = direct_losses(channels, answer, truth, Weights())
-        if share >= DIRECT:
+        if share >= self.direct:
             sides = variation.of(self.people.sides(which), channels.shape[3])
             losses |= side_losses(channels, answer, truth.known, sides, Weights())
         total = torch.stack(list(losses.values())).sum()
@@ -108,7 +111,7 @@ def export(training: Training, place: Path, facts: dict[str, str]) -> None:
     save_file(tensors, place, metadata=facts)
 
 
-def facts_of(training: Training, held: dict[str, float], seed: int) -> dict[str, str]:
+def facts_of(training: Training, held: dict[str, float], seed: int, begin: str) -> dict[str, str]:
     """What a reader of the file wants to know, as safetensors' texts."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     seeds = training.people.seeds
@@ -116,7 +119,8 @@ def facts_of(training: Training, held: dict[str, float], seed: int) -> dict[str,
         "config": json.dumps(asdict(COMPACT)), "licence": "same as the repository; trained on CC0 data only",
         "people": f"{len(seeds)} training people between seeds {int(seeds.min())} and {int(seeds.max())}",
         "steps": str(training.step), "batch": str(training.batch), "seed": str(seed), "commit": commit,
-        "processor_minutes": f"{training.seconds / 60:.1f}", "held_out": json.dumps(held),
+        "processor_minutes": f"{training.seconds / 60:.1f}", "began_from": begin,
+        "held_out": json.dumps(held),
     }  # fmt: skip
 
 
@@ -131,17 +135,19 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--begin", type=Path, metavar="FILE", help="weights to start from, as this script writes them")
     chosen = parser.parse_args(words)
     people, held = read_people(chosen.shards), read_people(chosen.held)
     if set(people.seeds.tolist()) & set(held.seeds.tolist()):
         parser.error("Some people are in both --shards and --held; they must be different people.")
     chosen.out.mkdir(parents=True, exist_ok=True)
-    training = Training(people, chosen.steps, chosen.batch, chosen.rate, chosen.seed)
+    training = Training(people, chosen.steps, chosen.batch, chosen.rate, chosen.seed, chosen.begin)
     checkpoint = chosen.out / "checkpoint.pt"
     if checkpoint.exists():
         training.load(checkpoint)
     else:
         note(chosen.out, {"step": 0, **measure(training.averaged(), held)})
+    begin = chosen.begin.name if chosen.begin else "zero"
     begun, running = training.seconds, {}
     while training.step < training.steps and training.seconds - begun < 60 * chosen.minutes:
         for name, value in training.one_step().items():
@@ -152,7 +158,7 @@ def main(words: list[str] | None = None) -> int:
             note(chosen.out, line)
             training.save(checkpoint)
             picture(training.averaged(), held, chosen.out / "held.png")
-            export(training, chosen.out / "hgm_layers.safetensors", facts_of(training, line, chosen.seed))
+            export(training, chosen.out / "hgm_layers.safetensors", facts_of(training, line, chosen.seed, begin))
     if training.step % EVERY:
         training.save(checkpoint)
     return 0
