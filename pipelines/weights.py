@@ -10,9 +10,9 @@ import json
 import os
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
+from pipelines.file_digest import file_digest
 from pipelines.step import MissingNeed, UserError
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -175,8 +175,7 @@ class Weights:
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         digest = hashlib.sha256()
         for file in files:
-            stat = file.stat()
-            digest.update(file.name.encode() + _digest_of(str(file), stat.st_size, stat.st_mtime_ns).encode())
+            digest.update(file.name.encode() + file_digest(file, weights_root() / "digests.json").encode())
         return digest.hexdigest()[:16]
 
     def licence(self, role: str) -> str:
@@ -340,12 +339,3 @@ def guess_role(path: Path) -> str:
             continue
         return role
     raise UserError(f"'{path}' fits no known role ({', '.join(KNOWN)}); give the official file of one of them.")
-
-
-@lru_cache(maxsize=256)
-def _digest_of(path: str, size: int, modified: int) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()

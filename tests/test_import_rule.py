@@ -17,7 +17,7 @@ LAYERS = [
     ["pipelines.geometry"],
     ["pipelines.records"],
     ["pipelines.step"],
-    ["pipelines.store", "pipelines.recipe", "pipelines.memory", "pipelines.devices"],
+    ["pipelines.store", "pipelines.recipe", "pipelines.memory", "pipelines.devices", "pipelines.file_digest"],
     ["pipelines.weights"],
     ["pipelines.landmarks"],
     ["pipelines.photo"],
