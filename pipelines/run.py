@@ -309,6 +309,7 @@ class Executor:
         state.replaced = False
         params = step.make_params(run.settings.get(step.name, {}))
         key, recorded = self._key(step, params, contents)
+        state.key = key
         entry = self.store.lookup(key, hold)
         if entry is None:
             with self.store.making(key):
@@ -318,7 +319,6 @@ class Executor:
                     entry = self._make(step, state, key, params, recorded, contents, hold)
         else:
             fresh = False
-        state.key = key
         self._finish(step, state, entry.content, "done" if fresh else "reused", entry.facts, contents)
 
     def _key(self, step: Step, params: Any, contents: dict[str, str]) -> tuple[str, dict[str, Any]]:

@@ -313,6 +313,31 @@ def test_deleting_a_run_spares_what_another_uses(store: Store, tmp_path: Path) -
     assert list((store.root / "objects").iterdir()) == [] and list((store.root / "keys").iterdir()) == []
 
 
+def test_deleting_a_run_deletes_its_unfinished_work(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines.records import Upload
+    from pipelines.step import Cancelled, Context, Step
+
+    session, token = Session(store, tmp_path / "none"), new_token()
+    upload = Upload(photo_bytes(77), "a.png")
+    folder = session.runs / new_token()
+    run = create_run(folder, upload, "fake")
+
+    def stopped(self: Step, inputs: object, params: object, ctx: Context) -> None:
+        ctx.keep("half", {"face": np.zeros(4)})
+        raise Cancelled
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Step, "run", stopped)
+        with pytest.raises(Cancelled):
+            Executor(run, store, upload).execute()
+    session.claim(folder, token, stepwise=False)
+    assert len(list((store.root / "scratch").iterdir())) == 1
+    session.forget(folder)
+    assert list((store.root / "scratch").iterdir()) == []
+
+
 def test_expired_runs_and_old_uploads_go(store: Store, tmp_path: Path) -> None:
     session = Session(store, tmp_path / "none", Limits(keep_hours=1))
     folder = make_run(session, new_token(), photo_bytes(150))

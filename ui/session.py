@@ -197,10 +197,14 @@ class Session:
         return [folder.name for folder, _ in left]
 
     def forget(self, folder: Path) -> None:
-        """Delete a run with every artefact made from its photo, except what another run also uses."""
+        """Delete a run with every artefact made from its photo, finished or not, except what another run also uses."""
         contents = contents_of(folder, self.store)
         with contextlib.suppress(UserError):
-            self.store.unpin(Run.load(folder).id)
+            run = Run.load(folder)
+            self.store.unpin(run.id)
+            for state in run.steps:
+                if state.key and not state.content:
+                    self.store.forget_scratch(state.key)
         shutil.rmtree(folder, ignore_errors=True)
         doomed = contents - self.store.protected()
         for path in (self.store.root / "keys").glob("*.json"):
