@@ -407,7 +407,8 @@ class Layers(Record):
     """Front and back surface of the whole person, one value per pixel of the matte.
 
     arrays on `camera`'s grid (h, w[, C]): mask (bool), front, back = depth z in metres, front_rgb, back_rgb 0..1,
-    front_part, back_part (uint8), seen (uint8 code for the front layer: seen or grazing).
+    front_part, back_part (uint8), seen (uint8 code for the front layer: seen or grazing); of layers that a network
+    corrected also front_doubt, back_doubt: the mean error that it expects of its depths, metres.
     """
 
     kind: ClassVar[str] = "layers"

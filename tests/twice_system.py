@@ -21,6 +21,7 @@ from tests.fake_system import matte, photo
 from tests.page_system import fit, keypoints, splats, turntable
 
 SHIFT, NEARER = 0.05, 0.03  # metres by which the body goes away from the camera, and the front's left half comes closer
+DOUBT = 0.05  # metres
 COUNT, SIDE = 9, 24  # iterations and pixels of a silhouette
 
 
@@ -70,13 +71,14 @@ def flat(matte: Cutout, body: Body) -> Layers:
 
 
 def corrected(given: Layers, share: float = 1.0) -> Layers:
-    """The left half of the front NEARER, the back a tenth redder."""
+    """The left half of the front NEARER and in doubt by DOUBT, the back a tenth redder and sure of itself."""
     mask = given.arrays["mask"]
     columns = np.flatnonzero(mask.any(0))
     left = mask & (np.arange(mask.shape[1]) < columns.mean())
     front = (given.arrays["front"] - share * NEARER * left).astype(np.float32)
     redder = given.arrays["back_rgb"] + share * mask[..., None] * np.float32([0.3, 0, 0])
-    return Layers({**given.arrays, "front": front, "back_rgb": redder.astype(np.float32)}, given.camera)
+    doubt = {"front_doubt": (DOUBT * left).astype(np.float32), "back_doubt": np.zeros(mask.shape, np.float32)}
+    return Layers({**given.arrays, "front": front, "back_rgb": redder.astype(np.float32), **doubt}, given.camera)
 
 
 def refined(start: Body, enabled: bool = True, helped: bool = True) -> Body:

@@ -41,6 +41,12 @@ class Pair:
         change = np.abs(self.corrected.arrays["back_rgb"] - self.given.arrays["back_rgb"]).mean(-1)
         return np.where(self.mask, 100 * change, 0).astype(np.float32)
 
+    def doubt(self, side: str) -> Floats | None:
+        """(h, w) millimetres by which the network expects to be wrong, 0 outside the person; None for colours, and where
+        it said nothing."""
+        found = self.corrected.arrays.get(f"{side}_doubt")
+        return None if found is None else np.where(self.mask, 1000 * found, 0).astype(np.float32)
+
 
 def read_pair(reader: RunReader, step: str, given: str) -> Pair:
     """The layers of `given` and of `step`; UserError when they are not of one grid or hold nobody."""
@@ -59,11 +65,13 @@ def read_pair(reader: RunReader, step: str, given: str) -> Pair:
 
 def picture(reader: RunReader, step: str, argument: str) -> bytes:
     """One picture, cut to the person. argument: 'layers change front': the step that gave the layers; 'given',
-    'corrected' or 'change'; and a name of MAPS."""
+    'corrected', 'change' or 'doubt'; and a name of MAPS. UserError where the network said no doubt."""
     given, state, name = argument.split()
     pair = read_pair(reader, step, given)
     if state == "change":
         rgb = change_picture(pair, name)
+    elif state == "doubt":
+        rgb = doubt_picture(pair, name)
     elif name == "colour":
         rgb = (pair.given if state == "given" else pair.corrected).arrays["back_rgb"]
     else:
@@ -82,6 +90,25 @@ def change_picture(pair: Pair, name: str) -> Floats:
     strength = np.clip(pair.moved(name) / ends[name], -1, 1)[..., None]
     full = np.where(strength > 0, np.array(FARTHER, np.float32), np.array(NEARER, np.float32))
     return (still + np.abs(strength) * (full - still)).astype(np.float32)
+
+
+def doubt_picture(pair: Pair, name: str) -> Floats:
+    """(h, w, 3): violet where the network expects to be wrong, full at the legend's end."""
+    doubt = pair.doubt(name)
+    if doubt is None:
+        raise UserError(
+            f"The network said of '{name}' nothing about its doubt; look at a depth, or run the step again."
+        )
+    still, full = np.array(STILL, np.float32), np.array(CHANGED, np.float32)
+    return (still + np.clip(doubt / doubt_limit(pair), 0, 1)[..., None] * (full - still)).astype(np.float32)
+
+
+def doubt_limit(pair: Pair) -> float:
+    """Where the doubt's legend ends, mm: a round number that all but two percent of the person stay below."""
+    most = max(
+        (float(np.percentile(d[pair.mask], 98)) for s in DEPTHS if (d := pair.doubt(s)) is not None), default=0.0
+    )
+    return float(next((n for n in FULL_MM if n >= most), FULL_MM[-1]))
 
 
 def depth_picture(pair: Pair, name: str, state: str) -> Floats:
@@ -110,7 +137,7 @@ def limits(pair: Pair) -> dict[str, float]:
 
 
 def data(reader: RunReader, step: str, argument: str) -> bytes:
-    """{'maps': [{name, label, unit, limit, near, far, words}]}. argument: the step that gave the layers."""
+    """{'maps': [{name, label, unit, limit, near, far, words, doubt, doubt_words}]}. argument: the step that gave the layers."""
     pair = read_pair(reader, step, argument)
     ends, maps = limits(pair), []
     for name, label in MAPS.items():
@@ -118,6 +145,8 @@ def data(reader: RunReader, step: str, argument: str) -> bytes:
         if name in DEPTHS:
             near, far = span(pair, name)
             entry |= {"unit": "mm", "near": f"{near:.2f} m", "far": f"{far:.2f} m", "words": depth_words(pair, name)}
+            if (doubt := pair.doubt(name)) is not None:
+                entry |= {"doubt": doubt_limit(pair), "doubt_words": f"median {np.median(doubt[pair.mask]):.0f} mm"}
         else:
             tinted = pair.tinted()[pair.mask]
             clear = f"{100 * (tinted > 10).mean():.0f} % of the back by more than a tenth of the range"
@@ -147,6 +176,8 @@ def facts(reader: RunReader, step: str, argument: str) -> bytes:
         moved = np.abs(pair.moved(side)[pair.mask])
         rows.append((f"{name}, median", f"{np.median(moved):.0f} mm"))
         rows.append((f"{name}, 95 % within", f"{np.percentile(moved, 95):.0f} mm"))
+        if (doubt := pair.doubt(side)) is not None:
+            rows.append((f"{name.split()[0]}, error it expects", f"{np.median(doubt[pair.mask]):.0f} mm"))
     thick = [np.median((x.arrays["back"] - x.arrays["front"])[pair.mask]) for x in (pair.given, pair.corrected)]
     rows.append(("Thickness, median", f"{100 * thick[0]:.1f} to {100 * thick[1]:.1f} cm"))
     rows.append(("Back colours, mean change", f"{pair.tinted()[pair.mask].mean():.1f} %"))

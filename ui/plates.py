@@ -126,13 +126,16 @@ Source = Callable[[str, str], str | None]  # (record kind, view name) -> address
 def view_of(kind: str | None, name: str) -> View | None:
     """The view of that name for a kind of record, or None: only what is listed can be asked for. '###' in a listed name
     stands for a number of three digits, which the maker is told."""
-    if kind not in VIEWS:
-        return None
+    return view_in(VIEWS[kind], name) if kind in VIEWS else None
+
+
+def view_in(views: dict[str, View], name: str) -> View | None:
+    """The view of that name among these and COMMON, or None."""
     numbered = NUMBERED.fullmatch(name)
     if numbered:
-        view = VIEWS[kind].get(f"{numbered[1]}###{numbered[3]}")
+        view = views.get(f"{numbered[1]}###{numbered[3]}")
         return dataclasses.replace(view, argument=f"{view.argument} {numbered[2]}") if view else None
-    return {**COMMON, **VIEWS[kind]}.get(name)
+    return {**COMMON, **views}.get(name)
 
 
 def plates(kind: str, here: Callable[[str], str], source: Source) -> list[dict[str, Any]]:

@@ -12,11 +12,12 @@ from typing import Any
 
 from ui import plates as by_kind
 from ui.plates import COMMON, VIEWS, Source, View
+from ui.synchuman_plates import SYNCHUMAN_VIEWS, synchuman_plates
 
 CORRECTION = {"hgm.coarse": "layers", "hgm.fused": "hgm.layers"}  # step: the step whose layers it corrects
 REFINEMENT = {"hgm.refine": "body.fit"}  # step: the step whose body it refines
 PICKED = {"hgm.back": ("hgm.pick", "variant")}  # step that paints variants: step and knob that pick one of them
-LAYER_STATES = {"given": "Given", "corrected": "Corrected", "change": "Change"}
+LAYER_STATES = {"given": "Given", "corrected": "Corrected", "change": "Change", "doubt": "Doubt"}
 LAYER_MAPS = ("front", "back", "colour")
 
 
@@ -50,17 +51,21 @@ STEP_VIEWS: dict[tuple[str, str], dict[str, View]] = {
 
 def views_of(step: str, kind: str) -> dict[str, View]:
     """Every view of a step whose record is of this kind."""
-    return {**COMMON, **VIEWS.get(kind, {}), **STEP_VIEWS.get((step, kind), {})}
+    return {**COMMON, **VIEWS.get(kind, {}), **SYNCHUMAN_VIEWS.get(kind, {}), **STEP_VIEWS.get((step, kind), {})}
 
 
 def view_of(step: str, kind: str | None, name: str) -> View | None:
     """The view of that name, or None: only what is listed can be asked for."""
+    if kind in SYNCHUMAN_VIEWS:
+        return by_kind.view_in(SYNCHUMAN_VIEWS[kind], name)
     own = STEP_VIEWS.get((step, kind), {}).get(name) if kind is not None else None
     return own or by_kind.view_of(kind, name)
 
 
 def plates(step: str, kind: str, here: Callable[[str], str], source: Source) -> list[dict[str, Any]]:
     """The plates of a step; here and source as in `ui.plates.plates`."""
+    if kind in SYNCHUMAN_VIEWS:
+        return synchuman_plates(kind, here)
     found = by_kind.plates(kind, here, source)
     if step in CORRECTION and kind == "layers":
         pictures = {state: here(f"{state}-{{map}}.webp") for state in LAYER_STATES}

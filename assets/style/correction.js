@@ -15,23 +15,26 @@ export function correction(box) {
 
   function draw() {
     const now = data.maps[map];
+    if (state === "doubt" && !now.doubt) state = "change";
+    for (const b of states.children) b.hidden = b.dataset.value === "doubt" && !now.doubt;
     const label = plate.states.find(([name]) => name === state)[1].toLowerCase();
     image.src = source(state);
     image.alt = state === "change" ? `Change of the ${now.label.toLowerCase()}` : `${now.label}, ${label}`;
     box.dataset.shown = `${state}-${now.name}`;
     press(maps, now.name);
     press(states, state);
-    words.textContent = `${now.label}: ${now.words}.`;
+    words.textContent = state === "doubt" ? `${now.label}: the network expects to be wrong by ${now.doubt_words}; where it is violet, look twice.` : `${now.label}: ${now.words}.`;
     const bar = (kind, from, to, middle) => scale.replaceChildren(make("span", {}, from), make("span", { class: "hs-ramp", "data-ramp": kind, "aria-hidden": "true" }), middle ? make("span", { class: "hs-soft" }, middle) : "", make("span", {}, to));
     if (state === "change" && now.unit === "mm") bar("signed", `${now.limit} mm nearer`, `${now.limit} mm farther`);
     else if (state === "change") bar("amount", "0", `${now.limit} % of the range`);
+    else if (state === "doubt") bar("amount", "0", `${now.doubt} mm`);
     else if (now.near) bar("depth", now.near, now.far);
     else scale.replaceChildren();
   }
 
   // The other states of a map are read ahead, so that switching shows the difference and no gap.
   function ahead() {
-    for (const [name] of plate.states) new Image().src = source(name);
+    for (const [name] of plate.states) if (name !== "doubt" || data.maps[map].doubt) new Image().src = source(name);
   }
 
   const button = (label, value, act) => make("button", { type: "button", "data-value": value, onclick: act }, label);

@@ -8,10 +8,11 @@ import { pairs } from "./pairs.js";
 import { people, points } from "./points.js";
 import { joints, refine } from "./refine.js";
 import { solid } from "./solid.js";
+import { strip } from "./strip.js";
 import { wipe } from "./wipe.js";
 
 export const RESUME = "What was finished is kept; press Resume to go on.";
-const KINDS = { picture, wipe, solid, points, people, paint, fit, curve, grid, correction, refine, joints, pairs };
+const KINDS = { picture, wipe, solid, points, people, paint, fit, curve, grid, correction, refine, joints, pairs, strip };
 
 export function stage(element, { props }) {
   const tabs = make("div", { class: "hs-tabs", role: "tablist", "aria-label": "Views of this step" });
@@ -131,6 +132,9 @@ function backdrop() {
 
 function captionOf(shown, now) {
   if (!now) return "";
+  // Everything that a made-up network drew says so, whatever is shown of it.
+  const drawn = now.kind !== "measured" || /^synchuman_(?!frame)/.test(now.record || "");
+  if (hub.view.stand_in && drawn && shown) return "Stand-in: networks of made-up numbers drew this; it is noise, not the person.";
   const back = shown?.type === "solid" && ["splats", "mesh", "views"].includes(now.record);
   if (back && now.kind !== "measured" && hub.card?.entry !== "archive") return "The back and all hidden surface are generated, not in the photo.";
   return now.kind === "generated" && shown ? "Generated, not in the photo." : "";

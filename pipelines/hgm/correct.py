@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pipelines.hgm.coarse import CoarseParams
-from pipelines.hgm.layer_input import improved, layer_input
+from pipelines.hgm.layer_input import Crop, improved, layer_input, spread
 from pipelines.hgm.layer_network import LayerNetwork, load_layer_network
 from pipelines.records import Body, BodyMaps, Layers
 from pipelines.step import Context
@@ -25,7 +26,19 @@ def correct(layers: Layers, body: Body, maps: BodyMaps, params: CoarseParams, ct
     moves = answer.moves[0].numpy() * np.float32(params.depth)
     photo, tint = (a[0].numpy() * np.float32(params.colour) for a in (answer.photo, answer.tint))
     ctx.progress(0.8, "front and back moved", moved_picture(moves, given.mask))
-    return improved(layers, given.crop, moves, photo[0], tint)
+    made = improved(layers, given.crop, moves, photo[0], tint)
+    return with_doubt(made, given.crop, answer.spread[0].numpy())
+
+
+def with_doubt(layers: Layers, crop: Crop, expected: NDArray[np.float32]) -> Layers:
+    """The layers with `front_doubt` and `back_doubt` (h, w), metres: the mean error that the network expects of its
+    depths, 0 outside the person. expected (2, h, w): the same in crop heights, on a grid over the crop."""
+    mask = layers.arrays["mask"]
+    doubt = {
+        f"{side}_doubt": (spread(expected[k], crop, mask.shape) * np.float32(crop.unit) * mask).astype(np.float32)
+        for k, side in enumerate(("front", "back"))
+    }
+    return Layers({**layers.arrays, **doubt}, layers.camera)
 
 
 def moved_picture(moves: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -27,10 +27,11 @@ def fill_voxels(
     ctx.progress(0.0, "networks")
     with lender.network("sparse_structure_decoder") as decoder:
         like = next(decoder.parameters())
-        growth = []
+        growth, estimates = [], []
         for i, (number, grid) in enumerate(zip(joint.strip_steps, joint.strip_grids, strict=True)):
-            logits = decoder(torch.from_numpy(grid.astype(np.float32))[None].to(like))
-            growth.append((int(number), int((logits > 0).sum())))
+            filled = (decoder(torch.from_numpy(grid.astype(np.float32))[None].to(like))[0, 0] > 0).cpu().numpy()
+            growth.append((int(number), int(filled.sum())))
+            estimates.append(VoxelSet.pack(filled))
             ctx.progress((i + 1) / (len(joint.strip_steps) + 2), f"{growth[-1][1]} voxels after step {number}")
         logits = decoder(torch.from_numpy(joint.grid).to(like)).float().cpu()
     side = logits.shape[-1]
@@ -49,7 +50,8 @@ def fill_voxels(
             f"{100 * overlaps['side']:.0f} % from the side."
         )
     facts = {**lender.facts, "count": len(coords), **{k: round(v, 4) for k, v in overlaps.items()}}
-    return VoxelSet(coords, side, np.array(growth, np.int32).reshape(-1, 2), facts)
+    sure = logits[0, 0].numpy()[tuple(coords.T)].clip(max=6e4).astype(np.float16)
+    return VoxelSet(coords, side, sure, np.array(growth, np.int32), np.stack(estimates), facts)
 
 
 def outlines_of(frame: Framed, pictures: TenPictures, side: int) -> list[NDArray[np.bool_]]:

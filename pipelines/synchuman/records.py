@@ -142,28 +142,45 @@ class TenPictures(Record):
 class VoxelSet(Record):
     """The filled voxels of the cube. coords (N, 3) 0 .. side - 1, axes x, y, z, in lexicographic order.
 
-    growth (K, 2): how many voxels the joint step's kept estimates filled, and after which step. facts: count, overlap
-    of the voxels' outlines with the pictures' (`front`, `side`, 0..1).
+    logits (N,): how sure the decoder is of each, above 0. growth (K, 2): after which step an estimate of the joint
+    step was kept, and how many voxels it filled; estimates (K, side^3 / 8): which, as bits (`pack`). facts: count,
+    overlap of the voxels' outlines with the pictures' (`front`, `side`, 0..1).
     """
 
     kind: ClassVar[str] = "synchuman_voxels"
     coords: Ints
     side: int
+    logits: NDArray[np.float16]
     growth: Ints
+    estimates: Bytes
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         expect("VoxelSet.coords", self.coords, (None, 3))
+        expect("VoxelSet.logits", self.logits, (len(self.coords),))
         expect("VoxelSet.growth", self.growth, (None, 2))
+        expect("VoxelSet.estimates", self.estimates, (len(self.growth), -(-(self.side**3) // 8)))
+
+    @staticmethod
+    def pack(filled: NDArray[np.bool_]) -> Bytes:
+        """(side, side, side) -> one row of `estimates`."""
+        return np.packbits(filled.reshape(-1))
+
+    def estimate(self, k: int) -> Ints:
+        """(M, 3) coordinates that the k-th kept estimate filled, in lexicographic order; inverse of `pack`."""
+        bits = np.unpackbits(self.estimates[k], count=self.side**3).reshape((self.side,) * 3)
+        return np.argwhere(bits).astype(np.int32)
 
     def save(self, folder: Path) -> None:
-        write_arrays(folder / "voxels.npz", {"coords": self.coords, "side": self.side, "growth": self.growth})
+        names = ("coords", "side", "logits", "growth", "estimates")
+        write_arrays(folder / "voxels.npz", {name: getattr(self, name) for name in names})
         write_json(folder / "voxels.json", self.facts)
 
     @classmethod
     def load(cls, folder: Path) -> VoxelSet:
         a = read_arrays(folder / "voxels.npz")
-        return cls(a["coords"], int(a["side"]), a["growth"], read_json(folder / "voxels.json"))
+        names = ("coords", "logits", "growth", "estimates")
+        return cls(side=int(a["side"]), **{name: a[name] for name in names}, facts=read_json(folder / "voxels.json"))
 
 
 @dataclass(frozen=True)
@@ -198,22 +215,29 @@ class SlatSample(Record):
 
 @dataclass(frozen=True)
 class RawSurface(Record):
-    """The surface as decoded. vertices (V, 3) in the cube; faces (F, 3), counter-clockwise from outside; attributes
-    (V, 6 or 0) 0..1: three of colour, three of the normal."""
+    """The surface as decoded.
+
+    vertices (V, 3) in the cube; faces (F, 3), counter-clockwise from outside; attributes (V, 6 or 0) 0..1: three of
+    colour, three of the normal. injected (2, 4, M, M, 3): what the decoder was given of the four whole pictures, of
+    their colours and of their normals, as colours along its principal axes (`injected_colours`); mirrored as the
+    pictures are. facts: injected_explained, the share of its variance that three axes hold, of both.
+    """
 
     kind: ClassVar[str] = "synchuman_surface"
     vertices: Floats
     faces: Ints
     attributes: Floats
+    injected: Bytes
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         expect("RawSurface.vertices", self.vertices, (None, 3))
         expect("RawSurface.faces", self.faces, (None, 3))
         expect("RawSurface.attributes", self.attributes, (len(self.vertices), None))
+        expect("RawSurface.injected", self.injected, (2, VIEWS - 1, None, None, 3))
 
     def save(self, folder: Path) -> None:
-        names = ("vertices", "faces", "attributes")
+        names = ("vertices", "faces", "attributes", "injected")
         write_arrays(folder / "surface.npz", {name: getattr(self, name) for name in names})
         write_json(folder / "surface.json", self.facts)
 

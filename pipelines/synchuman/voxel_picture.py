@@ -5,22 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.synchuman.principal_axes import principal_axes
+
 Floats = NDArray[np.float32]
 
 
 def principal_colours(features: NDArray[np.floating]) -> Floats:
-    """(N, C) -> (N, 3) 0..1: the three directions of the largest spread, two standard deviations to either side.
-
-    The sign of each direction is fixed by its largest entry, so that equal features give equal colours.
-    """
-    x = np.asarray(features, np.float64)
-    x = x - x.mean(0)
-    values, axes = np.linalg.eigh(x.T @ x / max(len(x), 1))
-    axes = axes[:, ::-1][:, :3]
-    axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])])
-    spread = np.sqrt(np.maximum(values[::-1][:3], 1e-12))
-    colours = np.clip(0.5 + x @ axes / (4 * spread), 0, 1)
-    return np.pad(colours, ((0, 0), (0, 3 - colours.shape[1]))).astype(np.float32)
+    """(N, C) -> (N, 3) 0..1 along their own principal axes."""
+    return principal_axes(features).colours(features)
 
 
 def voxel_picture(coords: NDArray[np.integer], colours: Floats, side: int, height: int = 192) -> Floats:

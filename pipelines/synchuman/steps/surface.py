@@ -10,7 +10,7 @@ def surface_step(preset: str) -> Step:
     """The step on a preset."""
     weights = () if preset == "tiny" else ("synchuman.stage2", "synchuman.tokens")
 
-    @step("synchuman.surface", version=1, title="Surface", weights=weights, backends=("cpu", "cuda"), kind="generated")
+    @step("synchuman.surface", version=2, title="Surface", weights=weights, backends=("cpu", "cuda"), kind="generated")
     def surface(synchuman_views: TenPictures, synchuman_voxels: VoxelSet, synchuman_slat: SlatSample, params: NoParams,
                 ctx: Context) -> RawSurface:  # fmt: skip
         """Signed distances on cubes four times as fine as the voxels, and the surface through them (FlexiCubes)."""

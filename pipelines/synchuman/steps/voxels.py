@@ -26,7 +26,7 @@ def voxels_step(preset: str) -> Step:
     """The step on a preset."""
     weights = () if preset == "tiny" else ("synchuman.stage1",)
 
-    @step("synchuman.voxels", version=1, title="Voxels", weights=weights, backends=("cpu", "cuda"), kind="generated")
+    @step("synchuman.voxels", version=2, title="Voxels", weights=weights, backends=("cpu", "cuda"), kind="generated")
     def voxels(synchuman_frame: Framed, synchuman_joint: JointSample, synchuman_views: TenPictures,
                params: VoxelsParams, ctx: Context) -> VoxelSet:  # fmt: skip
         """The latent grid decoded to filled and empty voxels, with the count that every kept estimate had."""
