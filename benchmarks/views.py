@@ -4,8 +4,10 @@
     python -m benchmarks.views --people 10 --turn 30 [--json FILE]    synthetic people, whose shape and body are known
 
 Prints for every view the overlap of its outline with the carved surface and the mean angle between their normals; for
-synthetic people the Chamfer distance and the normal error against the truth, and how far the body's joints are from
-the true ones before and after it was fitted to the surface; with --turn whether the meter names a view that was turned
+synthetic people the Chamfer distance and the normal error against the triangles that they are drawn from, as eight level
+sides see both (`benchmarks.seen_surface`), and how far the body's joints are from the true ones before and after it was
+fitted to the surface. `closed_*` is the same against a closed surface of the truth with cells of 10 mm, and `truth_*` how
+far that surface is itself from the triangles; with --turn whether the meter names a view that was turned
 by so many degrees; seconds of every step. Writes twelve.png: the textured mesh from twelve sides, in clay below.
 """
 
@@ -18,6 +20,7 @@ import os
 import platform
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.seen_surface import Side, compared, mesh_sides, person_sides
 from pipelines.geometry.mesh_picture import render_mesh
 from pipelines.geometry.mesh_raster import rasterise_mesh, vertex_normals
 from pipelines.geometry.orthographic import around
@@ -37,6 +41,8 @@ from pipelines.views.records import PosedView, Shape, Views
 from pipelines.weights import Weights
 
 SIDES = 12
+JUDGED = ("chamfer_pct", "normal_deg", "normal_between_deg", "iou", "truth_chamfer_pct", "truth_normal_deg",
+          "closed_chamfer_pct", "closed_normal_deg")  # fmt: skip
 
 
 def run_recipe(recipe: Recipe, start: dict[str, Record], settings: dict[str, dict[str, Any]]) -> tuple[dict, dict]:
@@ -136,6 +142,7 @@ class Person:
     vertices: NDArray
     faces: NDArray
     joints: NDArray
+    sides: list[Side]
 
 
 def made_person(seed: int, turn: float = 0.0, size: int = 768) -> Person:
@@ -155,7 +162,7 @@ def made_person(seed: int, turn: float = 0.0, size: int = 768) -> Person:
     turned = folder_of(ortho_views(scene, turn, size)) if turn else right
     # A figure's body is written for a camera in the middle of the display frame that looks along -z.
     joints = made.figure.body["body22_cam"].astype(np.float64) * (1.0, -1.0, -1.0)
-    return Person(right, turned, vertices - place, faces, joints - place)
+    return Person(right, turned, vertices - place, faces, joints - place, person_sides(scene, place))
 
 
 def folder_of(drawn: Any) -> dict[str, bytes]:
@@ -235,8 +242,9 @@ def one_person(seed: int, turn: float, recipe: Recipe, settings: dict, out: Path
     height = float(np.ptp(person.vertices[:, 1]))
     views = read_views(person.right, Wishes(height))
     records, seconds = run_recipe(recipe, {"views.read": views}, settings)
-    row: dict[str, Any] = {"seed": seed, **against_truth(records["surface"], person.vertices, person.faces)}
-    print(f"person {seed}: Chamfer {row['chamfer_pct']:.3f} % of the height, normals {row['normal_deg']:.1f} deg")
+    row: dict[str, Any] = {"seed": seed, **judged(records["surface"], person, height)}
+    print(f"person {seed}: Chamfer {row['chamfer_pct']:.3f} % of the height, normals {row['normal_deg']:.1f} deg (between "
+          f"the views {row['normal_between_deg']:.1f}; the closed truth itself {row['truth_normal_deg']:.1f})")  # fmt: skip
     row |= report(records, seconds)
     if "views.body" in records:
         row |= body_errors(records["body.fit"], records["views.body"], person.joints)
@@ -251,6 +259,18 @@ def one_person(seed: int, turn: float, recipe: Recipe, settings: dict, out: Path
     if "mesh" in records:
         write_image(out / f"twelve_{seed}.png", twelve_sides(records["mesh"]))
     return row
+
+
+def judged(surface: Shape, person: Person, height: float) -> dict[str, float]:
+    """The numbers of `seen_surface.compared`, of the carved surface, and as `truth_*` of the closed true one; `closed_*`:
+    those of `against_truth`."""
+    found = compared(mesh_sides(surface.vertices, surface.faces, person.sides), person.sides, height)
+    truth = compared(mesh_sides(person.vertices, person.faces, person.sides), person.sides, height)
+    closed = against_truth(surface, person.vertices, person.faces)
+    return {k: round(v, 4) for k, v in {
+        **found, "truth_chamfer_pct": truth["chamfer_pct"], "truth_normal_deg": truth["normal_deg"],
+        **{f"closed_{k}": v for k, v in closed.items()},
+    }.items()}  # fmt: skip
 
 
 def body_errors(before: Body, after: Body, joints: NDArray) -> dict[str, float]:
@@ -296,15 +316,21 @@ def keep_people(path: Path, rows: list[dict[str, Any]], turn: float) -> None:
 def summary(rows: list[dict[str, Any]], turn: float) -> dict[str, Any]:
     """Medians, means and worst of several people, and for how many the meter named the turned view."""
     data: dict[str, Any] = {"people": len(rows)}
-    for name in ("chamfer_pct", "normal_deg", "pa_mpjpe_before_mm", "pa_mpjpe_mm", "mpjpe_mm"):
+    for name in (*JUDGED, "pa_mpjpe_before_mm", "pa_mpjpe_mm", "mpjpe_mm"):
         values = [r[name] for r in rows if name in r]
         if values:
-            data[name] = {f: round(float(getattr(np, f)(values)), 3) for f in ("median", "mean", "max")}
+            data[name] = spread(values)
+    data["views_normal_deg"] = spread([np.mean([v["normal_deg"] for v in r["views"].values()]) for r in rows])
     if turn:
         asked = [r for r in rows if "turned" in r]
         data["turn_deg"], data["asked"] = turn, len(asked)
         data["found"] = sum(r["turned"] == r["named"] for r in asked)
     return data
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median, mean and worst."""
+    return {f: round(float(getattr(np, f)(values)), 3) for f in ("median", "mean", "max")}
 
 
 def print_summary(data: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ from pipelines.views.read import LAYOUTS, views_read
 from pipelines.views.readers import READERS, Wishes, is_mirrored, read_views
 from pipelines.views.recipe import RECIPE
 from pipelines.views.records import PosedView, Shape, Views
-from pipelines.views.refine import refine, unique_edges
+from pipelines.views.refine import face_pairs, refine
 from pipelines.views.relief import Bounds, Sheet, integrate
 from pipelines.views.surface import surface
 from pipelines.views.triangle_splats import flat_gaussians, quarters
@@ -306,6 +306,21 @@ def test_front_and_back_meet_at_the_outline() -> None:
     assert thick == pytest.approx(0.4, abs=0.05)
 
 
+def test_front_and_back_of_a_sheet_do_not_meet_at_its_hem() -> None:
+    # A box from the front and from behind: its outline is an edge, not a limb, and its thickness is the bounds'.
+    masks = np.zeros((80, 80), bool)
+    masks[10:70, 20:60] = True
+    sheets = []
+    for azimuth in (0.0, 180.0):
+        camera = around(azimuth, 0.0, 80, 80.0, np.array([0, 0.5, 0]))
+        normal = np.where(masks[..., None], camera.towards, 0.0).astype(np.float32)
+        near = np.where(masks, 1999.8 + camera.world_to_camera[2, 3] + 0.5 * camera.towards[1], 0.0)
+        sheets.append(Sheet(normal, masks, camera.distant(), Bounds(near, near + 0.4 * masks)))
+    front, back = integrate(sheets, pull=1e-4)
+    thick = 4000.0 + sum(s.camera.world_to_camera[2, 3] - 2000.0 for s in sheets) - front - back
+    assert np.abs(thick[masks] - 0.4).max() < 0.02
+
+
 def test_a_step_in_depth_stays_a_step() -> None:
     # Two planes, tilted alike, one 0.2 m before the other: their normals alone do not tell, the bounds do.
     camera = around(0.0, 0.0, 80, 80.0, np.array([0, 0.5, 0])).distant()
@@ -379,10 +394,22 @@ def test_bending_recovers_normals_and_outlines(drawn: Views) -> None:
         assert b["normal_deg"] < 0.6 * a["normal_deg"] and b["iou"] > a["iou"] and b["iou"] > 0.975
 
 
-def test_edges_are_named_once() -> None:
-    np.testing.assert_array_equal(
-        unique_edges(np.array([[0, 1, 2], [2, 1, 3]])), [[0, 1], [0, 2], [1, 2], [1, 3], [2, 3]]
-    )
+def test_a_hem_keeps_its_edge_when_it_is_bent() -> None:
+    # Half of a ball, closed by a flat underside that level views do not show.
+    vertices, faces = ball(32)
+    half = np.column_stack([vertices[:, 0], np.maximum(vertices[:, 1], 0.5), vertices[:, 2]])
+    views = draw_views(half, faces, np.ones_like(half), size=192)
+    bent = refine(half, faces, views.views, 4)
+    rim = np.isclose(vertices[:, 1], 0.5)
+    assert rim.sum() > 30
+    assert np.linalg.norm(bent - half, axis=1)[rim].max() < 0.004
+    assert np.ptp(bent[half[:, 1] == 0.5][:, 1]) < 0.003
+
+
+def test_every_edge_has_its_two_faces() -> None:
+    i, j = face_pairs(np.array([[0, 1, 2], [2, 1, 3], [3, 1, 0], [0, 2, 3]], np.int32))
+    pairs = np.sort(np.stack([i, j], 1), 1).tolist()
+    assert sorted(map(tuple, pairs)) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
 
 
 def test_colours_come_from_the_view_that_sees_and_spread_to_what_none_sees(drawn: Views) -> None:
@@ -493,3 +520,27 @@ def test_views_without_normals_are_carved_with_a_warning() -> None:
     )
     assert isinstance(made, Shape) and isinstance(read, Views)
     assert min(r["iou"] for r in agreement(made.vertices, made.faces, read.views)) > 0.93
+
+
+# -- the judge ------------------------------------------------------------------------------------------------------
+
+
+def test_the_judge_measures_what_was_done_to_a_shape() -> None:
+    from benchmarks.seen_surface import Side, cameras_around, compared, mesh_sides
+
+    vertices, faces = ball(48, (0.3, 0.5, 0.3))
+    empty = np.zeros((400, 400))
+    cameras = cameras_around(vertices.min(0) - 0.05, vertices.max(0) + 0.05, size=400)
+    like = [Side(camera, empty, np.zeros((400, 400, 3))) for camera in cameras]
+    truth = mesh_sides(vertices, faces, like)
+    same = compared(truth, truth, 1.0)
+    assert same["chamfer_pct"] == 0.0 and same["normal_deg"] < 0.1 and same["iou"] == 1.0
+    normals = vertices - (0.0, 0.5, 0.0)
+    normals /= np.square((0.3, 0.5, 0.3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    grown = compared(mesh_sides(vertices + 0.02 * normals, faces, like), truth, 1.0)
+    assert grown["chamfer_pct"] == pytest.approx(2.0, abs=0.1) and grown["iou"] < 0.95
+    ripples = 0.008 * np.sin(20.0 * vertices[:, 1:2])
+    rough = compared(mesh_sides(vertices + ripples * normals, faces, like), truth, 1.0)
+    slope = np.degrees(np.arctan(20.0 * 0.008)) * 2.0 / np.pi
+    assert rough["normal_deg"] == pytest.approx(slope, rel=0.3) and rough["normal_between_deg"] > 0.5 * slope

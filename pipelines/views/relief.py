@@ -23,6 +23,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import splu
 
 from pipelines.geometry.cameras import Camera
+from pipelines.views.carve import signed_distance
 
 Floats = NDArray[np.float64]
 
@@ -32,6 +33,7 @@ PULL = 1e-4  # towards the nearest bound, per pixel
 WALL = 0.02  # of a bound that is violated, per pixel: the whole piece gives way, not its foremost pixels alone
 RIM = 0.05  # of front and back meeting at the outline
 APART = 0.05  # of front and back that run through one another
+LIMB = (0.4, 0.75)  # cosine between a normal and its outline's over which the surface is believed to turn away there
 THIN = 0.5  # least half thickness, as a share of the distance to the outline
 LEAST_FACING = 0.03
 
@@ -126,16 +128,18 @@ class _Part(NamedTuple):
 
 class _Seam(NamedTuple):
     """Which pixels of two opposite views lie on one line. front, back: (K,) numbers of the unknowns; total: sum of their
-    heights where the two surfaces touch; rim: (K,) bool, on the outline; least: (K,) thickness in pixels, exact at the
-    rim, the least that is allowed elsewhere.
+    heights where the two surfaces touch; rim: (K,) bool, on the outline; limb: (K,) 0..1 how much the surface turns away
+    there; least: (K,) thickness in pixels, exact at the rim of a limb, the least that is allowed elsewhere.
 
-    At the rim a round limb is assumed: of a circle of radius R the pixel that lies d inside the outline and whose
-    normal has the cosine A with the ray is R A thick, with d = R (1 - sqrt(1 - A^2))."""
+    At the rim of a limb a circle is assumed: of radius R the pixel that lies d inside the outline and whose normal has
+    the cosine A with the ray is R A thick, with d = R (1 - sqrt(1 - A^2)). Where the normals do not turn to the
+    outline's, it is a hem or the edge of a sheet, and front and back may be far apart."""
 
     front: NDArray[np.int64]
     back: NDArray[np.int64]
     total: float
     rim: NDArray[np.bool_]
+    limb: Floats
     least: Floats
 
     @classmethod
@@ -163,13 +167,15 @@ class _Seam(NamedTuple):
         )
         round_ = sum((within - 0.5) * (1.0 + np.sqrt(1.0 - a**2)) / a for a in cosine)
         least = np.where(rim, round_, least)
+        turns = _limb(a)[row, column], _limb(b)[np.where(inside, r, 0), np.where(inside, c, 0)]
+        limb = np.minimum(*turns)
         total = np.log(z) / parts[0].graph.pixel + np.log(apart - z) / parts[1].graph.pixel
-        return cls(np.flatnonzero(pair), back[pair], float(total), rim[pair], least[pair])
+        return cls(np.flatnonzero(pair), back[pair], float(total), rim[pair], limb[pair], least[pair])
 
     def add(self, height: Floats, rows: list, columns: list, values: list, right: Floats) -> None:
         """Equations: total - front - back = thickness, at the rim always, elsewhere where it is less."""
         thickness = self.total - height[self.front] - height[self.back]
-        weight = np.where(self.rim, RIM, APART * (thickness < self.least))
+        weight = np.where(self.rim, RIM * self.limb, APART * (thickness < self.least))
         wanted = self.total - self.least
         rows += [self.front, self.back, self.front, self.back]
         columns += [self.front, self.back, self.back, self.front]
@@ -182,6 +188,15 @@ def _inside(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """(H, W) pixels from the outline, 0 outside."""
     distance = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.asarray(distance, np.float32)[1:-1, 1:-1]
+
+
+def _limb(sheet: Sheet) -> Floats:
+    """(H, W) 0..1 how much a sheet's normals are those of the outline beside them, as where a limb turns away."""
+    signed = np.asarray(cv2.GaussianBlur(signed_distance(sheet.mask), (0, 0), 1.5), np.float64)
+    outward = np.stack([np.gradient(signed, axis=1), np.gradient(signed, axis=0)], -1)
+    outward /= np.maximum(np.linalg.norm(outward, axis=-1, keepdims=True), 1e-9)
+    across = sheet.normal @ sheet.camera.world_to_camera[:2, :3].T
+    return np.clip(((across * outward).sum(-1) - LIMB[0]) / (LIMB[1] - LIMB[0]), 0.0, 1.0)
 
 
 class _Graph(NamedTuple):

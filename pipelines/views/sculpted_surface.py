@@ -47,9 +47,10 @@ def sculpted_surface(views: Views, hull: Shape, params: SurfaceParams, ctx: Cont
     vertices, faces = pieces(*extract(volume), SPECK)
     vertices = smooth(vertices, faces, params.smoothing)
     vertices, faces = fewer(vertices, faces, params.faces, head_of(vertices, params.head_detail))
+    solid = vertices
     for i in range(params.rounds):
         ctx.progress(0.75 + 0.25 * i / params.rounds, "bent to normals and outlines", clay(vertices, faces, whole[0]))
-        vertices = refined_once(vertices, faces, views.views, params.normals)
+        vertices = refined_once(vertices, faces, views.views, params.normals, solid)
     return Shape(vertices.astype(np.float32), faces)
 
 

@@ -19,11 +19,11 @@ class SurfaceParams:
     faces: int = knob(60000, "About how many triangles.", low=2000, high=300000)
     head_detail: float = knob(2.0, "How many times finer the triangles are on the head.", low=1.0, high=4.0)
     smoothing: int = knob(12, "Rounds of smoothing that keep the volume.", low=0, high=60)
-    rounds: int = knob(4, "Rounds of bending the surface to normals and outlines.", low=0, high=20)
+    rounds: int = knob(3, "Rounds of bending the surface to normals and outlines.", low=0, high=20)
     normals: float = knob(1.0, "How strongly the surface follows the normals.", low=0.0, high=20.0)
 
 
-@step("surface", version=2, title="Surface")
+@step("surface", version=3, title="Surface")
 def surface(views_read: Views, hull: Shape, params: SurfaceParams, ctx: Context) -> Shape:
     """Depth from each view's normals inside the hull, joined to one closed surface, and bent to normals and outlines."""
     # Heavy packages are imported by the work alone, not by the declaration.
