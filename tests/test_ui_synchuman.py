@@ -17,10 +17,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from pipelines.geometry.mesh_raster import rasterise_mesh  # noqa: E402
-from pipelines.records import Upload  # noqa: E402
-from pipelines.run import Executor, create_run  # noqa: E402
 from pipelines.step import UserError  # noqa: E402
-from pipelines.store import Store  # noqa: E402
 from pipelines.synchuman.display import place  # noqa: E402
 from pipelines.synchuman.injected_colours import injected_colours  # noqa: E402
 from pipelines.synchuman.networks import stand_in  # noqa: E402
@@ -35,9 +32,9 @@ from pipelines.synchuman.records import (  # noqa: E402
     VoxelSet,
 )
 from pipelines.synchuman.slat_transformer import lift  # noqa: E402
-from pipelines.systems import SYSTEMS  # noqa: E402
 from tests import browser  # noqa: E402
-from tests.browser import Server, Visitor, colours_in, photo_bytes, served, step_states  # noqa: E402
+from tests.browser import Server, Visitor, colours_in, served, step_states  # noqa: E402
+from tests.ten_run import PHOTO, SIDE  # noqa: E402
 from ui import (  # noqa: E402
     coloured_surface,
     inspect_frame,
@@ -57,27 +54,13 @@ from ui.run_reader import RunReader  # noqa: E402
 from ui.step_plates import plates, view_of, views_of  # noqa: E402
 from ui.synchuman_plates import SYNCHUMAN_VIEWS  # noqa: E402
 
-pytest_plugins = ("tests.browser",)
+pytest_plugins = ("tests.browser", "tests.ten_run")
 HERE = "here/{}".format
-PHOTO = photo_bytes(200)
-SIDE = 192  # of the stand-in's pictures
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("ten")
-
-
-@pytest.fixture(scope="module")
-def run(home: Path) -> RunReader:
-    """One real run, in the store that the page uses as well."""
-    torch.set_num_threads(1)
-    SYSTEMS["ten"] = "tests.synchuman_system"
-    store, upload = Store(home / "store"), Upload(PHOTO, "box.png")
-    made = create_run(home / "run", upload, "ten")
-    Executor(made, store, upload).execute()
-    assert made.state == "done", made.message
-    return RunReader(home / "run", store)
+@pytest.fixture
+def run(ten: RunReader) -> RunReader:
+    return ten
 
 
 class Reader:
@@ -567,8 +550,8 @@ def _facts(run: RunReader, step: str, kind: str) -> list[list[str]]:
 
 
 @pytest.fixture(scope="module")
-def server(home: Path, run: RunReader) -> Iterator[Server]:
-    yield from served(home, HUMANSCOPE_SYSTEMS=f"{browser.SYSTEMS},ten=tests.synchuman_system", OMP_NUM_THREADS="1")
+def server(ten_home: Path, ten: RunReader) -> Iterator[Server]:
+    yield from served(ten_home, HUMANSCOPE_SYSTEMS=f"{browser.SYSTEMS},ten=tests.synchuman_system", OMP_NUM_THREADS="1")
 
 
 @pytest.mark.browser

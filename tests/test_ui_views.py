@@ -230,7 +230,7 @@ def test_replacing_a_picture_a_normal_map_or_leaving_a_view_out(views: Views) ->
 
 def test_an_edit_that_cannot_be_made_is_refused_with_a_sentence(views: Views) -> None:
     empty = np.ones((128, 128, 3), np.float32)
-    wide = np.zeros((64, 128, 4), np.float32)
+    wide = np.full((64, 128, 3), 0.5, np.float32)
     for edit, words in (
         (ViewEdit(7, "colour", png(empty), "a.png"), "no view number 7"), (ViewEdit(-1, "drop"), "no view number"),
         (ViewEdit(0, "colour", b"%PDF", "a.pdf"), "not a picture"), (ViewEdit(0, "colour", png(empty), "a.png"), "nobody"),

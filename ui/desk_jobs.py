@@ -24,7 +24,9 @@ from pipelines.run import (
 )  # fmt: skip
 from pipelines.step import UserError
 from pipelines.store import Store
+from pipelines.synchuman.records import TenPictures
 from pipelines.views.records import Views
+from ui.edit_ten_pictures import exchanged
 from ui.edit_views import ViewEdit, edited
 from ui.run_reader import RunReader
 
@@ -114,9 +116,12 @@ def replace(
     elif isinstance(edit, ViewEdit):
         earlier = run.replaced.get(step)
         views = kept.load(earlier) if earlier else RunReader(Path(folder), kept).record(step)
-        if not isinstance(views, Views):
+        if isinstance(views, Views):
+            record = edited(views, edit)
+        elif isinstance(views, TenPictures):
+            record = exchanged(views, edit)
+        else:
             raise UserError(f"'{step}' has no views to replace.")
-        record = edited(views, edit)
     else:
         from pipelines.matte import cutout_by_hand
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from pipelines.records import Cutout, Keypoints, Photo
 from pipelines.step import UserError
+from pipelines.synchuman.records import TenPictures
+from pipelines.views.records import Views
 from ui.actions import Actions
 from ui.edit_keypoints import moved
 from ui.edit_matte import painted, read_strokes
@@ -44,8 +46,9 @@ async def paint_matte(
 async def replace_view(
     actions: Actions, token: str, name: str, step: str, data: dict[str, Any], stepwise: bool
 ) -> str:  # fmt: skip
-    """A view's picture or normals from an upload, or the view left out. data: index, part, upload."""
-    if _reader(actions, token, name).kind(step) != "posed_views":
+    """A view's picture or normals from an upload, or the view left out (of ten pictures none can be). data: index, part,
+    upload."""
+    if _reader(actions, token, name).kind(step) not in (Views.kind, TenPictures.kind):
         raise UserError(f"'{step}' has no views to replace.")
     part = str(data.get("part"))
     content, file = (b"", "") if part == "drop" else actions.session.take_upload(token, str(data.get("upload")))

@@ -12,35 +12,37 @@ from pipelines.step import UserError
 from pipelines.synchuman.records import VIEW_NAMES, VIEWS, Framed, TenPictures
 from pipelines.views.records import PosedView, Views
 from ui.cube_mesh import METRES, PLACE, cubes_of
+from ui.edit_ten_pictures import MIRRORED
 from ui.inspect_numbers import Facts, to_json
 from ui.inspect_photo import webp
 from ui.inspect_posed_views import cells_sheet, direction, picture_of, plain_camera
 from ui.inspect_strip import network_facts
 from ui.run_reader import RunReader
 
-MIRRORED = (2, 3)  # back and left
 HULL_CELLS = 64  # of the hull's side
 HULL_COLOUR = (0.80, 0.76, 0.72)
 
 
 def data(reader: RunReader, step: str, argument: str) -> bytes:
     """The grid of five views, turned back, with what is needed to draw a pixel's line of sight in the others."""
-    views, cells = placed(reader, step).views, []
+    views, cells, by_hand = placed(reader, step).views, [], replaced(pictures_of(reader, step))
     for view in views:
         note = f"{direction(view)[0]:.0f}°"
         cells.append({
             "label": view.label, "note": f"{note}, close-up" if view.close_up else note, "photo": view.photo, "normal": True,
-            "wide": view.camera.width, "high": view.camera.height,
+            "by_hand": view.label in by_hand, "wide": view.camera.width, "high": view.camera.height,
         })  # fmt: skip
     return to_json({"cells": cells, "cameras": [plain_camera(v) for v in views], "height": METRES})
 
 
 def raw_data(reader: RunReader, step: str, argument: str) -> bytes:
     """The grid of the pictures as the second stage reads them."""
+    by_hand = replaced(pictures_of(reader, step))
     cells = [
-        {"label": name, "note": "stored mirrored" if v in MIRRORED else "as seen", "normal": True}
+        {"label": name, "note": "stored mirrored" if v in MIRRORED else "as seen", "normal": True,
+         "by_hand": name in by_hand}
         for v, name in enumerate(VIEW_NAMES)
-    ]
+    ]  # fmt: skip
     return to_json({"cells": cells})
 
 
@@ -85,12 +87,15 @@ def scene(reader: RunReader, step: str, style: str) -> bytes:
 def facts(reader: RunReader, step: str, argument: str) -> bytes:
     """How large, whether the front is the photo, and how much of each outline any one shape could have."""
     pictures, views = pictures_of(reader, step), placed(reader, step)
-    side = pictures.colours.shape[1]
+    side, by_hand = pictures.colours.shape[1], pictures.facts.get("by_hand", [])
+    generated = "replaced by hand" if "front colours" in by_hand else "generated"
     rows: Facts = [
         *network_facts(pictures.facts), ("Pictures", "5 colours, 5 normals"), ("Size", f"{side} x {side} px"),
-        ("Front", "the photo" if pictures.facts.get("front_is_photo") else "generated"),
+        ("Front", "the photo" if pictures.facts.get("front_is_photo") else generated),
         ("Stored mirrored", ", ".join(VIEW_NAMES[v] for v in MIRRORED)),
     ]  # fmt: skip
+    if by_hand:
+        rows.append(("Replaced by hand", ", ".join(by_hand)))
     filled = hull(views)
     for k, view in enumerate(views.whole):
         outline = across_and_up(view, k)
@@ -152,6 +157,11 @@ def across_and_up(view: PosedView, k: int) -> NDArray[np.bool_]:
     outline = np.asarray(small)[::-1].T > 0.5
     # From behind, x runs the other way; so does y from the person's right.
     return np.ascontiguousarray(outline[::-1] if k in (2, 3) else outline, dtype=bool)
+
+
+def replaced(pictures: TenPictures) -> set[str]:
+    """Names of the views of which a picture was replaced by hand."""
+    return {named.split()[0] for named in pictures.facts.get("by_hand", [])}
 
 
 def pictures_of(reader: RunReader, step: str) -> TenPictures:

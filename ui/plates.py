@@ -33,7 +33,8 @@ class View:
     lane: Lane = "quick"
 
 
-def _solids(module: str, styles: dict[str, str]) -> dict[str, View]:
+def solid_views(module: str, styles: dict[str, str]) -> dict[str, View]:
+    """Recorded scene and turned frames of every style, made by the module's `scene` and `frames`."""
     views = {}
     for style in styles:
         views[f"scene-{style}.viser"] = View(f"{module}:scene", style, "slow")
@@ -82,7 +83,7 @@ VIEWS: dict[str, dict[str, View]] = {
         "facts.json": View("ui.inspect_maps:facts"),
     },
     "splats": {
-        **_solids("ui.inspect_splats", SPLAT_STYLES),
+        **solid_views("ui.inspect_splats", SPLAT_STYLES),
         "poster-colour.webp": View("ui.inspect_splats:poster", "colour", "slow"),
         "facts.json": View("ui.inspect_splats:facts"),
     },
@@ -90,7 +91,7 @@ VIEWS: dict[str, dict[str, View]] = {
         "frames.webp": View("ui.inspect_views:sheet_of"),
         "facts.json": View("ui.inspect_views:facts"),
     },
-    "mesh": {**_solids("ui.inspect_mesh", MESH_STYLES), "facts.json": View("ui.inspect_mesh:facts")},
+    "mesh": {**solid_views("ui.inspect_mesh", MESH_STYLES), "facts.json": View("ui.inspect_mesh:facts")},
     "curve": {"curve.json": View("ui.inspect_numbers:curve"), "facts.json": View("ui.inspect_numbers:facts")},
     "table": {
         "facts.json": View("ui.inspect_numbers:table_facts"),
@@ -106,7 +107,7 @@ VIEWS: dict[str, dict[str, View]] = {
         "normal-###.webp": View("ui.inspect_posed_views:one", "normal"),
         "facts.json": View("ui.inspect_posed_views:facts"),
     },
-    "shape": {**_solids("ui.inspect_shape", SHAPE_STYLES), "facts.json": View("ui.inspect_shape:facts")},
+    "shape": {**solid_views("ui.inspect_shape", SHAPE_STYLES), "facts.json": View("ui.inspect_shape:facts")},
     "back_view": {
         "coarse.webp": View("ui.inspect_back_view:coarse"),
         "back.webp": View("ui.inspect_back_view:painted"),
@@ -145,7 +146,7 @@ def plates(kind: str, here: Callable[[str], str], source: Source) -> list[dict[s
     """
     photo = source("photo", "photo.webp")
     if kind == "photo":
-        return [_picture("photo", "Photo", here("photo.webp"), "The photo, upright")]
+        return [picture_plate("photo", "Photo", here("photo.webp"), "The photo, upright")]
     if kind == "person":
         return [{"id": "people", "type": "people", "label": "People", "photo": photo, "data": here("people.json")}]
     if kind == "cutout":
@@ -162,29 +163,29 @@ def plates(kind: str, here: Callable[[str], str], source: Source) -> list[dict[s
         after = {"src": here("after.webp"), "label": "Fitted body"}
         return [
             {"id": "body", "type": "wipe", "label": "Over the photo", "before": before, "after": after},
-            _picture("side", "From the side", here("side.webp"), "The fitted body from its left side, on the ground"),
+            picture_plate("side", "From the side", here("side.webp"), "The fitted body from its left side, on the ground"),
             {"id": "fit", "type": "fit", "label": "How it was fitted", "sheet": here("fit.webp"),
              "data": here("fit.json")},
-            _solid("body-3d", "In 3D", here, "body"),
+            solid_plate("body-3d", "In 3D", here, "body"),
         ]  # fmt: skip
     if kind == "body_maps":
         names = {"front": "First surface", "back": "Last surface", "normals": "Normals"}
-        return [_picture(n, label, here(f"{n}.webp"), f"{label} of the fitted body") for n, label in names.items()]
+        return [picture_plate(n, label, here(f"{n}.webp"), f"{label} of the fitted body") for n, label in names.items()]
     if kind == "layers":
         before = {"src": here("front.webp"), "label": "Front layer"}
         after = {"src": here("back.webp"), "label": "Back layer (invented)"}
         return [
             {"id": "layers", "type": "wipe", "label": "Front and back colours", "before": before, "after": after},
-            _picture("front-depth", "Front depth", here("front-depth.webp"), "Depth of the front layer"),
-            _picture("back-depth", "Back depth", here("back-depth.webp"), "Depth of the back layer"),
+            picture_plate("front-depth", "Front depth", here("front-depth.webp"), "Depth of the front layer"),
+            picture_plate("back-depth", "Back depth", here("back-depth.webp"), "Depth of the back layer"),
         ]
     if kind == "splats":
-        found = [_solid(style, label, here, style) for style, label in SPLAT_STYLES.items()]
+        found = [solid_plate(style, label, here, style) for style, label in SPLAT_STYLES.items()]
         found[0]["poster"] = here("poster-colour.webp")
         found[1]["legend"] = SEEN_LEGEND
         return found
     if kind == "mesh":
-        return [_solid(style, label, here, style) for style, label in MESH_STYLES.items()]
+        return [solid_plate(style, label, here, style) for style, label in MESH_STYLES.items()]
     if kind == "views":
         scene = source("splats", "scene-colour.viser")
         return [
@@ -193,7 +194,8 @@ def plates(kind: str, here: Callable[[str], str], source: Source) -> list[dict[s
     if kind == "posed_views":
         sheets = [["Colours", here("colours.webp")], ["Normals", here("normals.webp")]]
         found = [{"id": "views", "type": "grid", "label": "Views", "data": here("views.json"), "sheets": sheets,
-                  "one": here("{part}-{number}.webp"), "edit": True}]  # fmt: skip
+                  "one": here("{part}-{number}.webp"), "edit": True,
+                  "drop": True}]  # fmt: skip
         around = source("shape", "scene-cameras.viser"), source("shape", "frames-cameras.webp")
         if all(around):
             found.append({"id": "cameras", "type": "solid", "label": "Around the surface", "scene": around[0],
@@ -201,7 +203,7 @@ def plates(kind: str, here: Callable[[str], str], source: Source) -> list[dict[s
         return found
     if kind == "shape":
         styles = SHAPE_STYLES if source("posed_views", "views.json") else {**SHAPE_STYLES, "cameras": ""}
-        return [_solid(style, label, here, style) for style, label in styles.items() if label]
+        return [solid_plate(style, label, here, style) for style, label in styles.items() if label]
     if kind == "table" and source("posed_views", "views.json") and source("shape", "facts.json"):
         return [{"id": "agreement", "type": "grid", "label": "Where they disagree", "data": here("agreement.json"),
                  "sheets": [["", here("agreement.webp")]], "legend": AGREEMENT_LEGEND},
@@ -215,11 +217,13 @@ def plates(kind: str, here: Callable[[str], str], source: Source) -> list[dict[s
     return []
 
 
-def _picture(id: str, label: str, src: str, alt: str) -> dict[str, Any]:
+def picture_plate(id: str, label: str, src: str, alt: str) -> dict[str, Any]:
+    """One picture at the address src."""
     return {"id": id, "type": "picture", "label": label, "src": src, "alt": alt}
 
 
-def _solid(id: str, label: str, here: Callable[[str], str], style: str) -> dict[str, Any]:
+def solid_plate(id: str, label: str, here: Callable[[str], str], style: str) -> dict[str, Any]:
+    """A style's scene and frames, see `solid_views`. here: view name -> its address."""
     return {
         "id": id, "type": "solid", "label": label, "frames": here(f"frames-{style}.webp"),
         "scene": here(f"scene-{style}.viser"),

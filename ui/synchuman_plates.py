@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ui.inspect_slices import WAYS
-from ui.plates import AGREEMENT_LEGEND, View, _picture, _solid, _solids
+from ui.plates import AGREEMENT_LEGEND, View, picture_plate, solid_plate, solid_views
 
 FRAME_PICTURES = {
     "square": ("In the photo", "The photo, dark outside the square of the canvas"),
@@ -21,6 +21,7 @@ SURFACE_STYLES = {"colour": "Own colours", "clay": "Clay", "normals": "Normals",
 INJECTED_STYLES = {"injected-colour": "Colours on voxels", "injected-normal": "Normals on voxels"}
 CLEAN_STYLES = {"clay": "Clay", "normals": "Normals", "wireframe": "Wireframe", "cut": "What was cut",
                 "cameras": "With the views"}  # fmt: skip
+EXCHANGE_HINT = "Give a picture as it is seen here. The person ends where the normals end. Later steps are made anew."
 
 
 def _sliced(module: str) -> dict[str, View]:
@@ -48,33 +49,33 @@ SYNCHUMAN_VIEWS: dict[str, dict[str, View]] = {
         "raw.json": View("ui.inspect_ten_pictures:raw_data"),
         "raw-colours.webp": View("ui.inspect_ten_pictures:raw_sheet", "colour"),
         "raw-normals.webp": View("ui.inspect_ten_pictures:raw_sheet", "normal"),
-        **_solids("ui.inspect_ten_pictures", RING_STYLES),
+        **solid_views("ui.inspect_ten_pictures", RING_STYLES),
         "facts.json": View("ui.inspect_ten_pictures:facts"),
     },
     "synchuman_voxels": {
-        **_solids("ui.inspect_voxels", VOXEL_STYLES),
+        **solid_views("ui.inspect_voxels", VOXEL_STYLES),
         **_sliced("ui.inspect_voxels"),
         "growth.json": View("ui.inspect_voxels:growth"),
         "estimates.webp": View("ui.inspect_voxels:estimates"),
         "facts.json": View("ui.inspect_voxels:facts"),
     },
     "synchuman_slat": {
-        **_solids("ui.inspect_latents", LATENT_STYLES),
+        **solid_views("ui.inspect_latents", LATENT_STYLES),
         **_sliced("ui.inspect_latents"),
         "strip.json": View("ui.inspect_latents:data"),
         "estimates.webp": View("ui.inspect_latents:estimates"),
         "facts.json": View("ui.inspect_latents:facts"),
     },
     "synchuman_surface": {
-        **_solids("ui.inspect_raw_surface", SURFACE_STYLES),
-        **_solids("ui.inspect_injected", INJECTED_STYLES),
+        **solid_views("ui.inspect_raw_surface", SURFACE_STYLES),
+        **solid_views("ui.inspect_injected", INJECTED_STYLES),
         "injected.json": View("ui.inspect_injected:data"),
         "injected-colours.webp": View("ui.inspect_injected:sheet_of", "colour"),
         "injected-normals.webp": View("ui.inspect_injected:sheet_of", "normal"),
         "facts.json": View("ui.inspect_raw_surface:facts"),
     },
     "synchuman_clean": {
-        **_solids("ui.inspect_raw_surface", CLEAN_STYLES),
+        **solid_views("ui.inspect_raw_surface", CLEAN_STYLES),
         "agreement.json": View("ui.inspect_surface_views:data", "", "slow"),
         "agreement.webp": View("ui.inspect_surface_views:picture", "", "slow"),
         "pairs.json": View("ui.inspect_surface_views:pairs", "", "slow"),
@@ -86,7 +87,7 @@ SYNCHUMAN_VIEWS: dict[str, dict[str, View]] = {
 def synchuman_plates(kind: str, here: Callable[[str], str]) -> list[dict[str, Any]]:
     """The plates of a step whose record is of a kind of SYNCHUMAN_VIEWS. here: view name -> its address."""
     if kind == "synchuman_frame":
-        return [_picture(name, label, here(f"{name}.webp"), alt) for name, (label, alt) in FRAME_PICTURES.items()]
+        return [picture_plate(name, label, here(f"{name}.webp"), alt) for name, (label, alt) in FRAME_PICTURES.items()]
     if kind == "synchuman_joint":
         sheets = {"pictures": here("strip-pictures.webp"), "grid": here("strip-grid.webp")}
         return [_strip("strip", "Denoising", here("strip.json"), sheets)]
@@ -94,25 +95,25 @@ def synchuman_plates(kind: str, here: Callable[[str], str]) -> list[dict[str, An
         return [
             {"id": "views", "type": "grid", "label": "Ten pictures", "data": here("views.json"),
              "sheets": [["Colours", here("colours.webp")], ["Normals", here("normals.webp")]],
-             "one": here("{part}-{number}.webp")},
+             "one": here("{part}-{number}.webp"), "edit": True, "hint": EXCHANGE_HINT},
             {"id": "raw", "type": "grid", "label": "As stored", "data": here("raw.json"),
              "sheets": [["Colours", here("raw-colours.webp")], ["Normals", here("raw-normals.webp")]]},
-            *_all_solids(RING_STYLES, here),
+            *_solid_plates(RING_STYLES, here),
         ]  # fmt: skip
     if kind == "synchuman_voxels":
         grown = _strip("growth", "As they grew", here("growth.json"), {"estimates": here("estimates.webp")})
-        return [*_all_solids(VOXEL_STYLES, here), _slices(here), grown]
+        return [*_solid_plates(VOXEL_STYLES, here), _slices(here), grown]
     if kind == "synchuman_slat":
         strip = _strip("strip", "Denoising", here("strip.json"), {"estimates": here("estimates.webp")})
-        return [*_all_solids(LATENT_STYLES, here), _slices(here), strip]
+        return [*_solid_plates(LATENT_STYLES, here), _slices(here), strip]
     if kind == "synchuman_surface":
         maps = {"id": "injected", "type": "grid", "label": "Injected", "data": here("injected.json"),
                 "sheets": [["Of the colours", here("injected-colours.webp")],
                            ["Of the normals", here("injected-normals.webp")]]}  # fmt: skip
-        return [*_all_solids(SURFACE_STYLES, here), maps, *_all_solids(INJECTED_STYLES, here)]
+        return [*_solid_plates(SURFACE_STYLES, here), maps, *_solid_plates(INJECTED_STYLES, here)]
     if kind == "synchuman_clean":
         return [
-            *_all_solids(CLEAN_STYLES, here),
+            *_solid_plates(CLEAN_STYLES, here),
             {"id": "agreement", "type": "grid", "label": "Where they disagree", "data": here("agreement.json"),
              "sheets": [["", here("agreement.webp")]], "legend": AGREEMENT_LEGEND},
             {"id": "pairs", "type": "pairs", "label": "Two by two", "data": here("pairs.json")},
@@ -120,8 +121,8 @@ def synchuman_plates(kind: str, here: Callable[[str], str]) -> list[dict[str, An
     return []
 
 
-def _all_solids(styles: dict[str, str], here: Callable[[str], str]) -> list[dict[str, Any]]:
-    return [_solid(style, label, here, style) for style, label in styles.items()]
+def _solid_plates(styles: dict[str, str], here: Callable[[str], str]) -> list[dict[str, Any]]:
+    return [solid_plate(style, label, here, style) for style, label in styles.items()]
 
 
 def _strip(id: str, label: str, data: str, sheets: dict[str, str]) -> dict[str, Any]:

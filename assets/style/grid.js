@@ -96,8 +96,8 @@ export function grid(box) {
       make("figcaption", {}, title, editable() ? make("button", { type: "button", class: "hs-plain", onclick: () => choose(i, part) }, `Replace the ${part === "colour" ? "picture" : "normals"}`) : null));
     large.replaceChildren(make("h3", {}, cell.label, make("span", { class: "hs-soft" }, ` ${cell.note}`)),
       make("div", { class: "hs-grid-pair" }, half("colour", "Colours"), cell.normal ? half("normal", "Normals") : null),
-      editable() ? make("div", { class: "hs-row" }, make("button", { type: "button", class: "hs-plain", onclick: () => send(i, "drop") }, "Leave this view out"),
-        make("span", { class: "hs-soft" }, "All later steps are made anew.")) : null);
+      editable() ? make("div", { class: "hs-row" }, plate.drop ? make("button", { type: "button", class: "hs-plain", onclick: () => send(i, "drop") }, "Leave this view out") : null,
+        make("span", { class: "hs-soft" }, plate.hint || "All later steps are made anew.")) : null);
     back.focus();
   }
   const editable = () => plate.edit && !hub.view.busy && !hub.view.guest;

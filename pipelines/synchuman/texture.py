@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipelines.geometry.bake import Picture, bake, seen_codes
 from pipelines.geometry.mesh_raster import vertex_normals
 from pipelines.geometry.unwrap import unwrap
-from pipelines.records import Mesh, Splats
+from pipelines.records import GENERATED, Mesh, Splats
 from pipelines.step import Context
 from pipelines.synchuman.bake_cameras import hammersley_angles
 from pipelines.synchuman.display import Placement
@@ -52,7 +52,9 @@ def textured(
     ctx.progress(0.95, "texture", np.asarray(cv2.resize(texture, (256, 256), interpolation=cv2.INTER_AREA), np.float32))
     normals = vertex_normals(vertices, faces)
     front = groups[0][0]
-    seen = seen_codes(vertices, faces, front.camera, front.alpha)
+    seen = np.full(len(vertices), GENERATED, np.uint8)
+    if pictures.facts.get("front_is_photo"):
+        seen = seen_codes(vertices, faces, front.camera, front.alpha)
     return Mesh(
         vertices[atlas.vertex].astype(np.float32), atlas.faces, normals[atlas.vertex].astype(np.float32),
         atlas.uv, texture, seen[atlas.vertex], atlas.weld,

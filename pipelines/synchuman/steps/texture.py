@@ -33,7 +33,7 @@ class TinyTextureParams(TextureParams):
 def texture_step(preset: str) -> Step:
     """The step; the stand-in preset makes a smaller texture."""
 
-    @step("synchuman.texture", version=1, title="Mesh", kind="mixed")
+    @step("synchuman.texture", version=2, title="Mesh", kind="mixed")
     def texture(synchuman_frame: Framed, synchuman_views: TenPictures, synchuman_clean: CleanedSurface,
                 synchuman_splats: Splats, body_fit: Body, params: TextureParams, ctx: Context) -> Mesh:  # fmt: skip
         """The surface unwrapped; the photo's colours first, then the other views', then those of the splats."""
