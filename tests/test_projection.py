@@ -17,6 +17,7 @@ from pipelines.geometry.mesh_raster import rasterise_mesh
 from pipelines.geometry.surface import signed_volume
 from pipelines.projection import colour_fit, gaussians
 from pipelines.projection.anchor import Anchor, choose_anchor
+from pipelines.projection.back_colours import Heads, back_colours
 from pipelines.projection.body_maps import BodyMapsParams, body_maps
 from pipelines.projection.body_mesh import part_labels
 from pipelines.projection.colour_fit import Drawing, fit_colours
@@ -32,7 +33,7 @@ from pipelines.projection.splats import SplatsParams, splats
 from pipelines.projection.turntable import TurntableParams, picture, pivot, turntable
 from pipelines.records import GENERATED, ORIGIN_NAMES, SEEN, BodyMaps, Cutout, Layers, Splats
 from pipelines.step import Context, UserError
-from tests.painted_person import COLOURS, no_keypoints, painted_person, view
+from tests.painted_person import COLOURS, POSES, no_keypoints, painted_person, view
 
 
 @lru_cache(maxsize=8)
@@ -202,6 +203,49 @@ def test_seen_from_behind_the_made_face_is_plain_skin() -> None:
     assert (nearer_hair[0] < nearer_hair[1]).mean() > 0.8
     lower = np.indices(face.shape)[0][face] > np.median(np.indices(face.shape)[0][face])
     assert colour[lower].std(0).max() < 0.04
+
+
+def test_trousers_beside_hanging_arms_meet_the_shirt_in_a_sharp_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the seat no trousers stand at the outline, hands do: the back still has them, without a smear above."""
+    lowered = {f"upperarm01.{side}": (0.0, 0.0, sign * 0.62) for side, sign in (("L", 1), ("R", -1))}
+    monkeypatch.setitem(POSES, "arms_hanging", lowered)
+    a = made("arms_hanging")[2].arrays
+    worn = [np.isin(a[side], part_labels(a["part_names"], "torso", "thigh")) for side in ("front_part", "back_part")]
+    cloth = worn[0] & worn[1]
+    thigh = cloth & np.isin(a["front_part"], part_labels(a["part_names"], "thigh"))
+    shirt, trousers = (np.array(COLOURS[name]) / np.linalg.norm(COLOURS[name]) for name in ("torso", "thigh"))
+    back = a["back_rgb"] / np.maximum(np.linalg.norm(a["back_rgb"], axis=-1, keepdims=True), 1e-6)
+    # 0 is the hue of the trousers, 1 that of the shirt.
+    share = (back - trousers) @ (shirt - trousers) / ((shirt - trousers) ** 2).sum()
+    smeared = cloth & (share > 0.25) & (share < 0.75)
+    assert (share[thigh] < 0.25).mean() > 0.95
+    assert smeared.sum() < 2.5 * cloth.any(0).sum()  # px of belt line, whose own edge is about one px soft
+
+
+def test_what_hangs_beside_the_body_has_its_own_colour_from_behind() -> None:
+    """A jacket's flap beside two legs: most of the outline there is trousers', the flap is no trousers all the same."""
+    names = np.array(["torso", "thigh_left", "thigh_right"])
+    body, flap = np.zeros((140, 110), bool), np.zeros((140, 110), bool)
+    body[10:60, 30:70], body[60:130, 30:46], body[60:130, 54:70] = True, True, True
+    flap[85:115, 70:90] = True
+    mask = body | flap
+    jacket, trousers = np.float32([0.1, 0.5, 0.3]), np.float32([0.7, 0.3, 0.15])
+    rows, columns = np.indices(mask.shape)
+    rgb = np.where(((rows < 60) | flap)[..., None], jacket, trousers).astype(np.float32)
+    part = np.where(rows < 60, 0, np.where(columns < 50, 1, 2)).astype(np.uint8)
+    none = np.zeros_like(mask)
+    inside = depth_inside(mask)
+
+    def behind(covered: np.ndarray) -> np.ndarray:
+        return back_colours(rgb, mask, inside, (part, part), names, Heads(none, none, none), none, covered, 20.0, 0.01)[
+            0
+        ]
+
+    outer, legs = flap & (columns > 74), body & (rows > 62)
+    assert np.abs(behind(body)[outer] - jacket).max() < 0.02
+    assert np.abs(behind(body)[legs] - trousers).mean() < 0.02
+    # As if the flap were a part of the body: the outline at that height is mostly trousers'.
+    assert np.abs(behind(mask)[outer] - jacket).max() > 0.3
 
 
 def anchor_scene(trusted: bool, shown_shift: int) -> np.ndarray:

@@ -61,7 +61,8 @@ def two_surfaces(
     heads = find_heads(front_part, back_part, names, mask, face_oval(keypoints, matte, whole, window))
     inside = depth_inside(mask)
     sides = (front_part, back_part)
-    back_rgb, made = back_colours(rgb, mask, inside, sides, names, heads, solid.two, params.likeness, pixel)
+    covered = maps["full_front"] > 0
+    back_rgb, made = back_colours(rgb, mask, inside, sides, names, heads, solid.two, covered, params.likeness, pixel)
     ctx.progress(1.0, "front and back", np.hstack([rgb, back_rgb]) * np.hstack([mask, mask])[..., None])
     facing = facing_camera(solid.front, mask, camera)
     arrays = {
