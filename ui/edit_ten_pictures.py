@@ -8,11 +8,10 @@ import numpy as np
 
 from pipelines.records import to_bytes
 from pipelines.step import UserError
-from pipelines.synchuman.records import VIEW_NAMES, VIEWS, TenPictures
+from pipelines.synchuman.records import MIRRORED, VIEW_NAMES, VIEWS, TenPictures
 from ui.edit_picture import read_colours, read_normals
 from ui.edit_views import ViewEdit
 
-MIRRORED = (2, 3)  # back and left are stored left-right flipped
 CLOSE_UP = 4
 PARTS = {"colour": "colours", "normal": "normals"}
 

@@ -7,14 +7,13 @@ from numpy.typing import NDArray
 
 from pipelines.records import Floats
 from pipelines.step import UserError
-from pipelines.synchuman.records import VIEW_NAMES, RawSurface, VoxelSet
+from pipelines.synchuman.records import MIRRORED, VIEW_NAMES, RawSurface, VoxelSet
 from ui.cube_mesh import cubes_of
 from ui.inspect_numbers import Facts, to_json
 from ui.inspect_posed_views import CELL, cells_sheet
 from ui.run_reader import RunReader
 
 KINDS = ("colour", "normal")  # what the first and the second set of maps are made of
-MIRRORED = (2, 3)
 
 
 def data(reader: RunReader, step: str, argument: str) -> bytes:

@@ -6,12 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.synchuman.principal_axes import principal_axes
-from pipelines.synchuman.records import VIEWS, JointSample
+from pipelines.synchuman.records import MIRRORED, VIEWS, JointSample
 from ui.inspect_numbers import Facts, to_json
 from ui.inspect_strip import SMOOTH_FROM, distances, network_facts, sampler_facts, strip_data, strip_sheet
 from ui.run_reader import RunReader
 
-MIRRORED = (2, 3)  # views that are stored mirrored: back and left
 SLICES_ACROSS = 8  # slices of the latent grid in a row
 GAP = 1  # empty cells between two slices
 

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from pipelines.records import Floats
 from pipelines.step import UserError
-from pipelines.synchuman.records import VIEW_NAMES, VIEWS, Framed, TenPictures
+from pipelines.synchuman.records import MIRRORED, VIEW_NAMES, VIEWS, Framed, TenPictures
 from pipelines.views.records import PosedView, Views
 from ui.cube_mesh import METRES, PLACE, cubes_of
-from ui.edit_ten_pictures import MIRRORED
 from ui.inspect_numbers import Facts, to_json
 from ui.inspect_photo import webp
 from ui.inspect_posed_views import cells_sheet, direction, picture_of, plain_camera

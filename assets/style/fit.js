@@ -1,5 +1,6 @@
 // The recorded fit: a sheet of pictures under a slider, with its curves; and plain curves.
 import { address, make } from "./hub.js";
+import { player } from "./player.js";
 
 const COLUMNS = 6;
 const NS = "http://www.w3.org/2000/svg";
@@ -12,7 +13,7 @@ export function fit(box) {
   const words = make("span", { class: "hs-soft hs-number" });
   const chart = make("div", { class: "hs-chart" });
   box.append(make("div", { class: "hs-fit-row" }, canvas, chart), make("div", { class: "hs-wipe-bar" }, play, slider, words));
-  let data = null, shown = "", sheet = null, marker = () => {}, timer = 0;
+  let data = null, shown = "", sheet = null, marker = () => {};
   const put = () => {
     if (!data) return;
     const at = Number(slider.value), iteration = data.iterations[at];
@@ -27,22 +28,7 @@ export function fit(box) {
     canvas.getContext("2d").drawImage(sheet, (at % COLUMNS) * side + left, Math.floor(at / COLUMNS) * side, wide, side, 0, 0, wide, side);
     canvas.dataset.frame = at;
   };
-  const stop = () => {
-    clearInterval(timer);
-    timer = 0;
-    play.textContent = "Play";
-  };
-  slider.addEventListener("input", () => (stop(), put()));
-  play.addEventListener("click", () => {
-    if (timer) return stop();
-    play.textContent = "Pause";
-    if (slider.value === slider.max) slider.value = 0;
-    timer = setInterval(() => {
-      if (slider.value === slider.max) return stop();
-      slider.value = Number(slider.value) + 1;
-      put();
-    }, 120);
-  });
+  player(slider, play, put, 120);
   return {
     async show(plate) {
       if (shown === plate.data) return;

@@ -2,6 +2,7 @@
 // person's, and the mark in the curves. And how far each joint went.
 import { address, calm, make } from "./hub.js";
 import { plot } from "./fit.js";
+import { player } from "./player.js";
 
 const NS = "http://www.w3.org/2000/svg";
 const SIDES = ["photo", "90°", "180°", "270°"];
@@ -46,7 +47,7 @@ export function refine(box) {
   const row = make("div", { class: "hs-refine-row" }, picture, make("div", { class: "hs-refine-side" }, make("div", { class: "hs-sides" }, ...cells.map((c) => c.figure)), legend, chart));
   const bar = make("div", { class: "hs-wipe-bar" }, play, best, slider, words);
   box.append(verdict, row, bar);
-  let shown = "", data = null, sheet = null, marker = () => {}, timer = 0;
+  let shown = "", data = null, sheet = null, marker = () => {};
 
   const path = (lines) => lines.map((l) => `M${l.reduce((text, v, i) => text + (i % 2 ? `${v}L` : `${v} `), "").slice(0, -1)}Z`).join("");
   const stageOf = (iteration) => data.stages.filter((s) => s.from <= iteration).pop();
@@ -76,27 +77,11 @@ export function refine(box) {
       paper.drawImage(sheet, k * wide, at * high, wide, high, 0, 0, cell.canvas.width, cell.canvas.height);
     });
   }
-  const stop = () => {
-    clearInterval(timer);
-    timer = 0;
-    play.textContent = "Play";
-  };
-  slider.addEventListener("input", () => (stop(), put()));
+  const stop = player(slider, play, put, 160);
   best.addEventListener("click", () => {
     stop();
     slider.value = data.iterations.indexOf(data.kept);
     put();
-  });
-  play.addEventListener("click", () => {
-    if (timer) return stop();
-    play.textContent = "Pause";
-    if (slider.value === slider.max) slider.value = 0;
-    put();
-    timer = setInterval(() => {
-      if (slider.value === slider.max) return stop();
-      slider.value = Number(slider.value) + 1;
-      put();
-    }, 160);
   });
   new ResizeObserver(put).observe(row);
 

@@ -2,6 +2,7 @@
 // that is read once, so that scrubbing asks the server for nothing.
 import { address, calm, make } from "./hub.js";
 import { plot } from "./fit.js";
+import { player } from "./player.js";
 
 const PAUSE = 260; // milliseconds of a picture while it plays
 
@@ -17,7 +18,7 @@ export function strip(box) {
   const row = make("div", { class: "hs-strip-row" }, tracks, beside);
   const bar = make("div", { class: "hs-wipe-bar" }, play, slider, which, words);
   box.append(row, bar);
-  let plate = null, data = null, chosen = 0, shown = [], marker = () => {}, timer = 0;
+  let plate = null, data = null, chosen = 0, shown = [], marker = () => {};
 
   function put() {
     if (!data) return;
@@ -45,23 +46,7 @@ export function strip(box) {
     }
   }
 
-  const stop = () => {
-    clearInterval(timer);
-    timer = 0;
-    play.textContent = "Play";
-  };
-  slider.addEventListener("input", () => (stop(), put()));
-  play.addEventListener("click", () => {
-    if (timer) return stop();
-    play.textContent = "Pause";
-    if (slider.value === slider.max) slider.value = 0;
-    put();
-    timer = setInterval(() => {
-      if (slider.value === slider.max) return stop();
-      slider.value = Number(slider.value) + 1;
-      put();
-    }, PAUSE);
-  });
+  const stop = player(slider, play, put, PAUSE);
   new ResizeObserver(put).observe(row);
 
   function choose(k) {

@@ -23,6 +23,7 @@ Ints = NDArray[np.int32]
 
 VIEWS = 5  # front, the person's left ("right"), back, the person's right ("left"), face
 VIEW_NAMES = ("front", "right", "back", "left", "face")
+MIRRORED = (2, 3)  # back and left are stored left-right flipped: opposite views cover one another
 
 
 @dataclass(frozen=True)

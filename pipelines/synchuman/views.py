@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines.synchuman.frame import face_box
+from pipelines.synchuman.records import MIRRORED
 
-MIRRORED = (2, 3)  # back and left are stored left-right flipped: opposite views cover one another
 VIEWS = 5
 
 Bytes = NDArray[np.uint8]
