@@ -126,27 +126,30 @@ def text_table(report: Mapping[str, Any]) -> str:
 def markdown_table(reports: Sequence[Mapping[str, Any]]) -> str:
     """The README's table: a row per system and variant, the metrics of TABLE that any has, their protocols below.
 
-    Reports over the same people only; ValueError otherwise.
+    Reports over the same people only; ValueError otherwise. Every row names the commit that made it; of two reports with
+    the same row the later one's stands.
     """
     spans = {tuple(r["people"]) for r in reports}
     if len(spans) != 1:
         raise ValueError(f"The reports are about people {sorted(spans)}; one table needs the same people in all.")
     rows: dict[tuple[str, str], Mapping[str, Any]] = {}
+    commits: dict[tuple[str, str], str] = {}
     for report in reports:
         for system, data in report["systems"].items():
             for variant, values in data["variants"].items():
                 rows[(system, variant)] = values["metrics"]
+                commits[(system, variant)] = report["machine"]["commit"][:7] or "none"
     names = [n for n in TABLE if any(n in metrics for metrics in rows.values())]
     heads = [f"{PROTOCOLS[n].title}{f' ({PROTOCOLS[n].unit})' if PROTOCOLS[n].unit else ''}" for n in names]
-    lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(names)]
+    lines = ["| | " + " | ".join(heads) + " | commit |", "|---|" + "---:|" * len(names) + "---|"]
     for (system, variant), metrics in sorted(rows.items(), key=lambda item: item[0][0] == BLANK):
         title = system if system == BLANK else f"`{system}`, {variant}"
-        lines.append(f"| {title} | " + " | ".join(_short(n, metrics.get(n)) for n in names) + " |")
+        cells = [*(_short(n, metrics.get(n)) for n in names), commits[(system, variant)]]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
     first, end = next(iter(spans))
     some = reports[0]
-    commits = ", ".join(sorted({r["machine"]["commit"][:10] or "no commit" for r in reports}))
     lines += ["", f"People {first} to {end - 1} of the synthetic test set; mean and half width of the 95 % interval "
-              f"over people. Commit {commits}; {some['machine']['processor']}, {some['machine']['cores']} cores."]  # fmt: skip
+              f"over people. {some['machine']['processor']}, {some['machine']['cores']} cores."]  # fmt: skip
     lines += [""] + [f"- {h} – `{PROTOCOLS[n].id}`: {PROTOCOLS[n].sentence}" for n, h in zip(names, heads, strict=True)]
     return "\n".join(lines)
 
