@@ -28,7 +28,7 @@ export function fit(box) {
     canvas.getContext("2d").drawImage(sheet, (at % COLUMNS) * side + left, Math.floor(at / COLUMNS) * side, wide, side, 0, 0, wide, side);
     canvas.dataset.frame = at;
   };
-  player(slider, play, put, 120);
+  const stop = player(slider, play, put, 120);
   return {
     async show(plate) {
       if (shown === plate.data) return;
