@@ -47,6 +47,12 @@ def measure(run: Run, store: Store) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def photos_of(folder: Path, only: list[str]) -> list[Path]:
+    """The photos of a folder by name; of these the ones that have a word of `only` in it, if there is any."""
+    photos = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+    return [p for p in photos if not only or any(word in p.name for word in only)]
+
+
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -56,8 +62,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--only", nargs="*", default=[])
     arguments = parser.parse_args()
-    photos = sorted(p for p in arguments.folder.iterdir() if p.suffix.lower() in SUFFIXES)
-    photos = [p for p in photos if not arguments.only or any(word in p.name for word in arguments.only)]
+    photos = photos_of(arguments.folder, arguments.only)
     rows: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for number, path in enumerate([photos[0], *photos]):

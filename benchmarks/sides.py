@@ -1,6 +1,7 @@
 """Contact sheets: every photo of a folder from eight sides, one row for each system.
 
     python -m benchmarks.sides FOLDER --systems projection hgm --out DIR [--only NAME ...] [--what mesh] [--store DIR]
+                               [--set splats.count=30000 ...]
 
 A row shows the cut-out and the result from 0 45 90 135 180 225 270 315 degrees around the person, all in one scale.
 What two systems share is made once; with --store it is kept between calls. Pictures are for the eye.
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.photos import photos_of
 from pipelines.export.picture import over, render_view, side_camera
 from pipelines.output import Bundle, open_bundle
 from pipelines.photo import read_upload
@@ -23,9 +25,9 @@ from pipelines.records import Body, Cutout, to_bytes
 from pipelines.run import Executor, create_run
 from pipelines.step import UserError
 from pipelines.store import Store
+from pipelines.systems import find_system
 
 AZIMUTHS = tuple(range(0, 360, 45))
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 WHITE = np.ones(3, np.float32)
 
 
@@ -66,20 +68,20 @@ def main() -> None:
     parser.add_argument("--what", choices=("splats", "mesh"), default="splats")
     parser.add_argument("--size", type=int, default=320, help="pixels of a view's side")
     parser.add_argument("--store", type=Path, help="a store to keep; without it everything is made anew")
+    parser.add_argument("--set", action="append", default=[], metavar="STEP.NAME=VALUE", help="a knob of every system")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    photos = sorted(p for p in given.folder.iterdir() if p.suffix.lower() in SUFFIXES)
     with tempfile.TemporaryDirectory() as scratch:
         store = Store(given.store or Path(scratch) / "store")
-        for path in photos:
-            if given.only and not any(word in path.name for word in given.only):
-                continue
+        for path in photos_of(given.folder, given.only):
             rows = []
             for system in given.systems:
                 upload = read_upload(path)
                 try:
-                    run = Executor(create_run(Path(scratch) / f"{path.stem}-{system}", upload, system), store, upload)
-                    rows.append(row_of(open_bundle(run.execute(), store), given.what, given.size))
+                    settings = find_system(system).parse_settings(given.set)
+                    run = create_run(Path(scratch) / f"{path.stem}-{system}", upload, system, settings=settings)
+                    run = Executor(run, store, upload).execute()
+                    rows.append(row_of(open_bundle(run, store), given.what, given.size))
                 except UserError as error:
                     print(f"{path.name}, {system}: {error}", flush=True)
             if rows:

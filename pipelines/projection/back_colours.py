@@ -72,10 +72,9 @@ def back_colours(
     doubtful = cv2.dilate(other.astype(np.uint8), np.ones((reach, reach), np.uint8)).astype(bool)
     for number in np.unique(cloth[:-1]):
         own = (cloth[sides[1]] == number) & mask & (~heads.head | other)
-        if number == 0:
-            result = replace(result, rgb, copied & ~other, own, blur, doubtful | worn.limb, worn.garment)
-        else:
-            result = replace(result, rgb, copied & ~other, own, blur, doubtful)
+        trunk = number == 0
+        unsure = doubtful | worn.limb if trunk else doubtful
+        result = replace(result, rgb, copied & ~other, own, blur, unsure, worn.garment if trunk else None)
     skin = skin_colour(rgb, mask, part, names)
     bare_behind = heads.back_face & ~heads.face
     nape = np.isin(sides[1], part_labels(names, "neck")) & mask
