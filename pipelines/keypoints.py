@@ -19,7 +19,7 @@ class KeypointsParams:
     face: bool = knob(True, "Look at the face closely (468 points).")
 
 
-@step("keypoints", version=2, title="Keypoints", weights=["landmarks"])
+@step("keypoints", version=3, title="Keypoints", weights=["landmarks"])
 def keypoints(photo: Photo, person: Person, matte: Cutout, params: KeypointsParams, ctx: Context) -> Keypoints:
     """Body, hands and face landmarks of the person; drag any of them to correct it."""
     from pipelines.landmarks.face import read_face
@@ -60,7 +60,7 @@ def keypoints(photo: Photo, person: Person, matte: Cutout, params: KeypointsPara
             f"The person's trunk is turned by {turn:.0f} degrees from upright; if the photo is turned, turn it back "
             "and start again."
         )
-    return Keypoints(body, person.world, np.zeros(33, bool), network=person.network, **found)
+    return Keypoints(body, person.world, np.zeros(33, bool), network=person.network, seen=person.seen, **found)
 
 
 def turned_by(body: NDArray[np.floating]) -> float:

@@ -170,7 +170,8 @@ class Person(Record):
     square: (4,) centre x, centre y, side px, rotation in radians of the network's square.
     landmarks: (33, 5) x px, y px, z px-scale, visibility 0..1, presence 0..1. world: (33, 3) metres, x right, y down,
     z forward, origin mid-hip. mask: (256, 256) probability on the square. mask_affine: (2, 3) photo px -> mask px.
-    network: name and weight hash.
+    network: name and weight hash. seen: (2, 1152) what the network sees in the square and in its mirror
+    image, or None where another network gave the landmarks.
     """
 
     kind: ClassVar[str] = "person"
@@ -183,6 +184,7 @@ class Person(Record):
     mask: Floats
     mask_affine: Floats
     network: str
+    seen: Floats | None = None
 
     def __post_init__(self) -> None:
         expect("Person.boxes", self.boxes, (None, 4))
@@ -190,7 +192,8 @@ class Person(Record):
         expect("Person.world", self.world, (33, 3))
 
     def save(self, folder: Path) -> None:
-        write_arrays(folder / "person.npz", dataclasses.asdict(self))
+        arrays = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        write_arrays(folder / "person.npz", arrays)
 
     @classmethod
     def load(cls, folder: Path) -> Person:
@@ -237,6 +240,7 @@ class Keypoints(Record):
     body: (33, 4) x px, y px, visibility, presence (MediaPipe order, left = the person's left). world: (33, 3) metres,
     camera axes, origin mid-hip. edited: (33,) bool, moved by hand. left_hand, right_hand: (21, 2) px and
     left_hand_world, right_hand_world: (21, 3) metres, or None. face: (468, 3) px, or None. network: text.
+    seen: (2, 1152) as in `Person`, or None.
     """
 
     kind: ClassVar[str] = "keypoints"
@@ -249,12 +253,13 @@ class Keypoints(Record):
     right_hand_world: Floats | None = None
     face: Floats | None = None
     network: str = ""
+    seen: Floats | None = None
 
     def __post_init__(self) -> None:
         expect("Keypoints.body", self.body, (33, 4))
         expect("Keypoints.world", self.world, (33, 3))
         expect("Keypoints.edited", self.edited, (33,))
-        for name, shape in (("left_hand", (21, 2)), ("right_hand", (21, 2)), ("face", (468, 3))):
+        for name, shape in (("left_hand", (21, 2)), ("right_hand", (21, 2)), ("face", (468, 3)), ("seen", (2, 1152))):
             value = getattr(self, name)
             if value is not None:
                 expect(f"Keypoints.{name}", value, shape)
@@ -470,7 +475,7 @@ class Mesh(Record):
     vertices (V, 3) metres; faces (F, 3) int32, counter-clockwise seen from outside; normals (V, 3) unit;
     uv (V, 2) 0..1, origin at the LOWER left of the texture (glTF flips on export); texture (T, T, 3) 0..1 sRGB;
     seen (V,) uint8. Vertices on UV seams are doubled; `weld` (V,) int32 gives the index of the first copy, so that
-    the welded surface is watertight.
+    the welded surface is watertight. facts: JSON data of how it was made, a loss curve for example; may be empty.
     """
 
     kind: ClassVar[str] = "mesh"
@@ -481,6 +486,7 @@ class Mesh(Record):
     texture: Floats
     seen: NDArray[np.uint8]
     weld: NDArray[np.int32]
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         v = len(self.vertices)
@@ -489,13 +495,16 @@ class Mesh(Record):
             expect(f"Mesh.{name}", getattr(self, name), shape)
 
     def save(self, folder: Path) -> None:
-        arrays = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "texture"}
+        arrays = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("texture", "facts")}
         write_arrays(folder / "mesh.npz", arrays)
         write_image(folder / "texture.png", self.texture)
+        if self.facts:
+            write_json(folder / "mesh.json", self.facts)
 
     @classmethod
     def load(cls, folder: Path) -> Mesh:
-        return cls(**read_arrays(folder / "mesh.npz"), texture=read_image(folder / "texture.png"))
+        facts = read_json(folder / "mesh.json") if (folder / "mesh.json").is_file() else {}
+        return cls(**read_arrays(folder / "mesh.npz"), texture=read_image(folder / "texture.png"), facts=facts)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,11 @@ KNOWN: dict[str, WeightFile] = {
             "It is part of the repository; get a complete copy of it.", replaceable=False,
         ),
         WeightFile(
+            "picture_lift", "Lift of the body fit that sees the picture", "body/picture_lift.npz", (".npz",),
+            "Apache-2.0 (trained by us on CC0 people)", "training/picture_lift.py",
+            "It is part of the repository; get a complete copy of it.", replaceable=False,
+        ),
+        WeightFile(
             "hgm.layers", "HGM's compact layer network", "weights/hgm_layers.safetensors", (".safetensors",),
             "Apache-2.0 (trained by us on CC0 people)", "training/hgm/train_layers.py",
             "It is part of the repository; get a complete copy of it.",
@@ -270,6 +275,7 @@ def check_file(path: Path, role: str) -> str:
     wanted = {
         "body": {"template", "faces"},
         "lift": {"mean", "scale", "first"},
+        "picture_lift": {"mean", "scale", "first", "look", "beside"},
         "smplx": {"v_template", "shapedirs", "posedirs", "J_regressor", "f"},
     }[role]
     if role == "body":

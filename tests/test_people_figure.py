@@ -306,3 +306,24 @@ def test_a_wrong_place_of_the_pack_is_an_error(monkeypatch: pytest.MonkeyPatch, 
         grow.pack_place()
     monkeypatch.setenv(grow.ENVIRONMENT, "")
     assert grow.pack_place() is None
+
+
+def test_a_garment_that_is_hidden_but_for_a_scrap_is_not_worn() -> None:
+    from training.people import catalogue
+    from training.people.garments import sew
+    from training.people.helpers_mesh import pose_body
+    from training.people.shell import on_body
+
+    rest = rest_body(whole_mesh().rig.default_phenotypes(), np.zeros(30), np.zeros(52))
+    body = pose_body(rest, np.tile(np.eye(3), (104, 1, 1)), np.zeros(3))
+    on = on_body(body)
+    cut_of = catalogue.drawn(sorted(catalogue.TOPS)[0], np.random.default_rng(2), 1)
+    whole = sew(cut_of, on, body, np.random.default_rng(3), None, -1.0)
+    assert len(whole.faces) > 500
+    worn = 0
+    for scrap in np.random.default_rng(0).choice(len(on.rest), 40, replace=False):
+        outer = np.ones(len(on.rest))
+        outer[scrap] = -1.0
+        part = sew(cut_of, on, body, np.random.default_rng(3), outer, -1.0)
+        worn += len(part.faces)
+    assert worn == 0

@@ -61,7 +61,7 @@ def read_evidence(keypoints: Keypoints, alpha: NDArray, K: Array, upright: float
     edited = keypoints.edited
     height_px = person_height(alpha, body)
     stance = read_stance(body, height_px)
-    lift = lifted(body, world, K, edited)
+    lift = lifted(body, world, K, edited, keypoints.seen)
     sure = np.where(edited, 1.0, np.clip(body[:, 2], 0, 1) ** 2 * np.clip(body[:, 3], 0, 1))
     weights = np.where(edited, 4.0, np.maximum(sure, 0.02))
     names = [n.split("_")[1] if "_" in n else n for n in LANDMARK_NAMES]

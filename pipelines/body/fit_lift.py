@@ -3,7 +3,8 @@
 The landmark network's own 3D points are damped and biased in depth (shins bent back, feet level, arms before the
 trunk). A small network (two hidden layers and a linear path) reads its 2D and 3D points together and says where the
 body's joints are, each coordinate with its spread: wide where a limb is hidden or outside the picture. It was taught on
-synthetic training people whose photos went through the real landmark network (`training/body_lift.py`).
+synthetic training people whose photos went through the real landmark network (`training/body_lift.py`). Where there is
+a picture, the larger network of `pipelines.body.picture_lift` answers instead; this one stays for landmarks alone.
 
 Units: a point is given relative to the middle of the hip joints in units of the *spread*, the root mean square distance
 of the 33 landmarks from their mean in the picture, carried to the depth of the hips. So it needs no known lens or size.
@@ -19,19 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.body.fit_terms import Rows, Scene, Term
+from pipelines.body.lift_points import POINTS
+from pipelines.body.picture_lift import both_ways, default_picture_lift, mirror_image
 
 Array = NDArray[np.float64]
 Weights = dict[str, NDArray[np.float32]]
 DEFAULT_PATH = Path(__file__).resolve().parents[2] / "assets" / "body" / "lift.npz"
 SCHEMA = "humanscope.lift/1"
 
-# What is lifted, by the names of `FitBody.names`; the first two after the waist are the hips, whose middle is the origin.
-POINTS = (
-    "waist_joint", "left_hip_joint", "right_hip_joint", "left_knee_joint", "right_knee_joint", "left_ankle_joint",
-    "right_ankle_joint", "neck_joint", "head_joint", "left_shoulder_joint", "right_shoulder_joint", "left_elbow_joint",
-    "right_elbow_joint", "left_wrist_joint", "right_wrist_joint", "nose", "left_ear", "right_ear", "left_heel",
-    "right_heel", "left_toe", "right_toe", "left_index", "right_index", "left_little", "right_little",
-)  # fmt: skip
 # Landmark rows that the lifted points replace in the 33 3D landmarks.
 _LANDMARK_OF = {
     "left_hip_joint": 23, "right_hip_joint": 24, "left_knee_joint": 25, "right_knee_joint": 26, "left_ankle_joint": 27,
@@ -128,18 +124,28 @@ def answer(weights: Weights, x: NDArray[np.float32]) -> tuple[Array, Array, Arra
 
 
 def lifted(body: Array, world: Array, K: Array, edited: NDArray[np.bool_] | None = None,
-           weights: Weights | None = None) -> Lift:  # fmt: skip
+           seen: NDArray[np.floating] | None = None) -> Lift:  # fmt: skip
     """The lift of one person. body (33, 4) px, px, visibility, presence; world (33, 3) m; K (3, 3) of the photo;
-    edited (33,): landmarks moved by hand, of which the network's 3D points know nothing, so that the lift gives way."""
-    focal = float(np.sqrt(K[0, 0] * K[1, 1]))
+    edited (33,): landmarks moved by hand, of which the network's 3D points know nothing, so that the lift gives way;
+    seen (2, 1152): what the landmark network sees in the picture and in its mirror image, None where the
+    landmarks came without a picture."""
+    focal = np.array([float(np.sqrt(K[0, 0] * K[1, 1]))])
     px = (body[:, :2] - K[:2, 2])[None].astype(np.float64)
-    x, spread = features(px, world[None].astype(np.float64), body[None, :, 2:4], np.array([focal]))
-    points, sigma, whole, whole_sigma = answer(weights or default_lift(), x)
+    said = px, world[None].astype(np.float64), body[None, :, 2:4]
+    x, spread = features(*said, focal)
+    points, sigma, whole, whole_sigma = answer(default_lift(), x)
+    by_hand = [limb for limb in _LIMBS if edited is not None and edited[[_LANDMARK_OF[name] for name in limb]].any()]
+    changed = [POINTS.index(name) for limb in by_hand for name in limb]
+    if seen is not None:
+        mirrored, _ = features(*mirror_image(*said), focal)
+        alone = points, sigma
+        points, sigma, whole, whole_sigma = both_ways(
+            default_picture_lift(), (x, seen[:1].astype(np.float32)), (mirrored, seen[1:].astype(np.float32))
+        )
+        # The picture's reading is what was corrected there.
+        points[:, changed], sigma[:, changed] = alone[0][:, changed], alone[1][:, changed]
     points = points[0] - points[0, 1:3].mean(0)
-    if edited is not None:
-        for limb in _LIMBS:
-            if edited[[_LANDMARK_OF[name] for name in limb]].any():
-                sigma[0, [POINTS.index(name) for name in limb]] *= EDITED
+    sigma[0, changed] *= EDITED
     return Lift(points, sigma[0], float(spread[0]), float(whole[0, 0]), float(whole_sigma[0, 0]),
                 float(whole[0, 1]), float(whole_sigma[0, 1]))  # fmt: skip
 
@@ -165,7 +171,7 @@ def default_lift() -> Weights:
     return read_lift(DEFAULT_PATH)
 
 
-def lifted_points(lift: Lift, rows_of: NDArray[np.int64], focal: float, trust: float = 0.5, floor: float = 0.03,
+def lifted_points(lift: Lift, rows_of: NDArray[np.int64], focal: float, trust: float = 1.4, floor: float = 0.03,
                   flat: float = 1.4, robust: float = 3.0) -> Term:  # fmt: skip
     """Joints where the lift has them. rows_of (26,): rows of the points. trust: weight of a residual, below 1 because
     the residuals of one person err together; floor: least spread; flat: how much wider the spread of x and y is taken,

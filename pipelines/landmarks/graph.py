@@ -93,6 +93,25 @@ class Network:
             values = self.run(image[None].permute(0, 3, 1, 2) * (high - low) + low)
             return {name: _channels_last(values[tensor])[0].numpy().copy() for name, tensor in self.outputs.items()}
 
+    def last_map(self, side: int, pixels: np.ndarray) -> np.ndarray:
+        """(C, side, side) float32: the last map of that size that the network makes of one picture (pixels as in a call).
+
+        ValueError when it makes none.
+        """
+        kept: list[Tensor] = []
+
+        def watch(name: str, value: Tensor) -> None:
+            if value.ndim == 4 and value.shape[2:] == (side, side):
+                kept[:] = [value]
+
+        low, high = self.input_range
+        image = torch.from_numpy(np.ascontiguousarray(pixels, np.float32))
+        with one_thread(), torch.inference_mode():
+            self.run(image[None].permute(0, 3, 1, 2) * (high - low) + low, watch)
+            if not kept:
+                raise ValueError(f"{self.name} makes no map of {side} x {side}.")
+            return kept[0][0].numpy().copy()
+
     def run(self, image: Tensor, watch: Callable[[str, Tensor], None] | None = None) -> dict[str, Tensor]:
         """Evaluate the operations on an input (1, 3, H, W) already in `input_range`.
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from pipelines.landmarks.people import PersonBox, find_people
-from pipelines.landmarks.pose_landmarks import LANDMARKS, PoseReading, mask_on_photo, read_pose
+from pipelines.landmarks.pose_landmarks import LANDMARKS, PoseReading, mask_on_photo, read_pose, seen_in
 from pipelines.landmarks.square import Square
 
-__all__ = ["LANDMARKS", "PersonBox", "PoseReading", "Square", "find_people", "mask_on_photo", "read_pose"]
+__all__ = ["LANDMARKS", "PersonBox", "PoseReading", "Square", "find_people", "mask_on_photo", "read_pose", "seen_in"]

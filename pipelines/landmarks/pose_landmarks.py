@@ -97,6 +97,17 @@ def read_pose(rgb: np.ndarray, square: Square, passes: int = 2) -> PoseReading:
     return best
 
 
+def seen_in(rgb: np.ndarray, square: Square) -> np.ndarray:
+    """(2, 1152) float32: what the network knows of a square of the photo, and of its mirror image, before it says points.
+
+    Its last map of 8 x 8 cells, 288 channels, averaged over the four quarters (channel, row, column).
+    """
+    run = network("pose_landmark_heavy")
+    pixels = cut(rgb, square, run.input_size[0])
+    maps = np.stack([run.last_map(8, pixels), run.last_map(8, pixels[:, ::-1])])
+    return maps.reshape(2, -1, 2, 4, 2, 4).mean((3, 5)).reshape(2, -1)
+
+
 def pixels_per_metre(reading: PoseReading) -> float:
     """Scale of the body in the photo: least squares between landmarks and world points, x and y alone."""
     flat = (reading.landmarks[:, :2] - reading.landmarks[:, :2].mean(0)).astype(np.float64)

@@ -101,7 +101,9 @@ def sew(c: Cut, on: ShellOnBody, body: Posed, rng: np.random.Generator, outer: A
     faces = s.faces
     for k in range(columns.shape[1]):
         stack, faces, _ = cut(stack, faces, stack[:, FIELDS + k])
-    if not len(faces):
+    if len(faces):
+        stack, faces = largest(stack, faces)
+    if not len(faces):  # an inner layer that lies wholly under the outer one
         return Part(
             c.label,
             np.zeros((0, 3)),
@@ -111,7 +113,6 @@ def sew(c: Cut, on: ShellOnBody, body: Posed, rng: np.random.Generator, outer: A
             c.material,
             True,
         )
-    stack, faces = largest(stack, faces)
     home = np.stack(
         [np.clip(np.round(stack[:, HOME]), 0, len(s.points) - 1).astype(np.int64), np.full(len(stack), -1)], 1
     )
