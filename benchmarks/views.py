@@ -217,7 +217,7 @@ def report(records: dict[str, Any], seconds: dict[str, tuple[float, float]]) -> 
     }  # fmt: skip
 
 
-TO_MESH = ("views.read", "photo", "hull", "surface", "consistency", "mesh")
+TO_MESH = ("views.read", "photo", "hull", "surface", "mesh")
 
 
 def one_folder(folder: Path, recipe: Recipe, settings: dict, out: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipelines.geometry.cameras import Camera, intrinsics, look_at
 from pipelines.geometry.manifold import is_closed_manifold
 from pipelines.geometry.mesh_raster import rasterise_mesh
 from pipelines.geometry.orthographic import OrthographicCamera, around
+from pipelines.geometry.surface import extract
 from pipelines.records import Upload
 from pipelines.step import Context, UserError
 from pipelines.views.agreement import agreement, overlap
@@ -21,7 +23,8 @@ from pipelines.views.archive import pack, unpack
 from pipelines.views.carve import Outline, box_of, carve, carve_twin, middle_of, signed_distance
 from pipelines.views.colour import vertex_colours, without_background
 from pipelines.views.drawn_views import SIX, draw_view, draw_views, turned
-from pipelines.views.evidence import clues_of
+from pipelines.views.evidence import Clue, clues_of
+from pipelines.views.fusion import fuse
 from pipelines.views.left_out import blames
 from pipelines.views.read import LAYOUTS, views_read
 from pipelines.views.readers import READERS, Wishes, is_mirrored, read_views
@@ -29,6 +32,7 @@ from pipelines.views.recipe import RECIPE
 from pipelines.views.records import PosedView, Shape, Views
 from pipelines.views.refine import face_pairs, refine
 from pipelines.views.relief import Bounds, Sheet, integrate
+from pipelines.views.stereo import stereo
 from pipelines.views.surface import surface
 from pipelines.views.triangle_splats import flat_gaussians, quarters
 
@@ -446,6 +450,53 @@ def test_a_triangle_becomes_a_gaussian_of_its_own_spread() -> None:
     np.testing.assert_allclose(
         np.linalg.norm(np.cross(four[:, 1] - four[:, 0], four[:, 2] - four[:, 0]), axis=1), 0.045
     )
+
+
+# -- two views of one place, and what few views show ------------------------------------------------------------------
+
+
+def true_depths(clues: list[Clue], vertices: np.ndarray, faces: np.ndarray) -> list[np.ndarray]:
+    """What every view would show of a mesh."""
+    found = [rasterise_mesh(vertices, faces, c.camera).depth for c in clues]
+    return [np.where(c.mask, d, 0.0).astype(np.float32) for c, d in zip(clues, found, strict=True)]
+
+
+@pytest.mark.parametrize("off", [0.08, -0.08])
+def test_other_views_tell_how_deep_a_view_lies(drawn: Views, off: float) -> None:
+    vertices, faces, _ = figure()
+    clues = clues_of(drawn.views, 96)
+    true = true_depths(clues, vertices, faces)
+    wrong = [np.where((d > 0) & (i % 2 == 0), d + np.float32(off), d).astype(np.float32) for i, d in enumerate(true)]
+    limits = [Bounds(np.where(d > 0, d - 0.5, 0.0), np.where(d > 0, d + 0.5, 0.0)) for d in true]
+    told = stereo(clues, wrong, limits, 0.3, 0.03, 1.0)
+    for clue, known, depth in zip(clues, told, true, strict=True):
+        assert known is not None
+        sure = (known.weight > 0.1) & (depth > 0)
+        assert sure.sum() > 0.3 * clue.mask.sum()
+        error = np.abs(known.depth - depth)[sure]
+        assert np.median(error) < 0.012 and (error > 0.05).mean() < 0.05
+
+
+def test_views_without_normals_tell_no_depth(drawn: Views) -> None:
+    clues = [replace(c, normal=None) for c in clues_of(drawn.views, 48)]
+    empty = np.zeros(clues[0].mask.shape, np.float32)
+    assert stereo(clues, [None] * 4, [Bounds(empty, empty)] * 4, 0.3, 0.03, 1.0) == [None] * 4
+
+
+def test_a_sheet_that_other_views_do_not_show_is_kept() -> None:
+    trunk, sheet = ball(24, (0.22, 0.45, 0.15), (0, 0.45, 0)), ball(24, (0.12, 0.12, 0.008), (-0.26, 0.5, 0.05))
+    vertices = np.concatenate([trunk[0], sheet[0]])
+    faces = np.concatenate([trunk[1], sheet[1] + len(trunk[0])])
+    colours = np.full(vertices.shape, 0.5)
+    # One height of the picture for both, or the two sets would not be of one scale.
+    whole, bare = (clues_of(draw_views(vertices, f, colours, size=192).views, 160) for f in (faces, trunk[1]))
+    clues = [whole[0], bare[1], whole[2], bare[3]]
+    with_it, without = true_depths(whole, vertices, faces), true_depths(bare, vertices, trunk[1])
+    depths = [with_it[0], without[1], with_it[2], without[3]]
+    low, high = vertices.min(0) - 0.05, vertices.max(0) + 0.05
+    solid = fuse(clues, depths, [Outline(c.mask, c.camera) for c in clues], low, high, 0.008)
+    for i in (0, 2):
+        assert overlap(rasterise_mesh(*extract(solid), clues[i].camera).mask, clues[i].mask) > 0.98
 
 
 # -- the meter ------------------------------------------------------------------------------------------------------

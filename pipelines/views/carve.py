@@ -1,8 +1,8 @@
-"""The visual hull as a signed distance field on a grid, and the same field cut further by depth maps.
+"""The visual hull as a signed distance field on a grid.
 
 Per view and sample the distance to the view's outline (positive outside, metres) says how far the sample is from what
-the view allows; the largest of all views counts (Laurentini 1994). A depth map that is known to within a margin says
-the same of everything in front of it. Every view shows the whole person: outside of its picture nothing is.
+the view allows; the largest of all views counts (Laurentini 1994). Every view shows the whole person: outside of its
+picture nothing is.
 """
 
 from __future__ import annotations
@@ -21,18 +21,14 @@ from pipelines.geometry.volumes import Volume
 from pipelines.views.records import AnyCamera
 
 FAR = 0.5  # metres beyond which a distance is not told apart
-REACH = 24  # samples, how far a depth map's cut is told as a distance
 
 
 @dataclass(frozen=True)
 class Outline:
-    """What one view allows. mask: (H, W) bool. camera: its pinhole. depth: (H, W) z of the first surface, 0 where it is
-    not known, or None. margin: metres by which that may be wrong."""
+    """What one view allows. mask: (H, W) bool. camera: its pinhole."""
 
     mask: NDArray[np.bool_]
     camera: Camera
-    depth: NDArray[np.floating] | None = None
-    margin: float = 0.0
     _maps: dict = field(default_factory=dict, repr=False, compare=False)
 
     def signed(self) -> NDArray[np.float32]:
@@ -62,16 +58,19 @@ def box_of(outlines: Sequence[Outline], low: NDArray, high: NDArray, margin: flo
     return field_.origin + inside.min(0) * step - step - margin, field_.origin + inside.max(0) * step + step + margin
 
 
-def carve(outlines: Sequence[Outline], low: NDArray, high: NDArray, voxel: float) -> Volume:
-    """The field of all outlines over the box low..high, (3,) world metres each; its rim is empty."""
+def carve(outlines: Sequence[Outline], low: NDArray, high: NDArray, voxel: float, *, enough: float = FAR) -> Volume:
+    """The field of all outlines over the box low..high, (3,) world metres each; its rim is empty.
+
+    enough: metres outside beyond which a sample is not looked at again: its distance may be too
+    small there.
+    """
     low = np.asarray(low, np.float64)
     shape = tuple(int(n) for n in np.ceil((np.asarray(high) - low) / voxel - 1e-6) + 1)
     values = np.full(shape, -FAR, np.float32)
     for outline in outlines:
         camera = outline.camera
-        depth = np.zeros((1, 1), np.float32) if outline.depth is None else np.asarray(outline.depth, np.float32)
-        _carve(values, low, voxel, outline.signed(), np.ascontiguousarray(depth), camera.K @ camera.world_to_camera[:3],
-               float(camera.K[0, 0]), outline.margin, REACH * voxel)  # fmt: skip
+        _carve(values, low, voxel, outline.signed(), camera.K @ camera.world_to_camera[:3], float(camera.K[0, 0]),
+               np.float32(enough))  # fmt: skip
     for axis in range(3):
         for end in (0, -1):
             index: list[slice | int] = [slice(None)] * 3
@@ -84,12 +83,13 @@ def carve(outlines: Sequence[Outline], low: NDArray, high: NDArray, voxel: float
 
 
 @njit(cache=True, error_model="numpy")
-def _carve(values, origin, voxel, signed, depth, matrix, focal, margin, reach):  # type: ignore[no-untyped-def]
+def _carve(values, origin, voxel, signed, matrix, focal, enough):  # type: ignore[no-untyped-def]
     height, width = signed.shape
-    with_depth = depth.shape[0] == height and depth.shape[1] == width
     for i in range(values.shape[0]):
         for j in range(values.shape[1]):
             for k in range(values.shape[2]):
+                if values[i, j, k] >= enough:
+                    continue
                 x, y, z = origin[0] + i * voxel, origin[1] + j * voxel, origin[2] + k * voxel
                 w = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z + matrix[2, 3]
                 if w <= 1e-3:
@@ -100,7 +100,6 @@ def _carve(values, origin, voxel, signed, depth, matrix, focal, margin, reach): 
                 if not (u >= 0.0 and v >= 0.0 and u < width and v < height):
                     values[i, j, k] = FAR
                     continue
-                column, row = int(u), int(v)
                 # Bilinear between pixel centres.
                 c = min(max(int(np.floor(u - 0.5)), 0), width - 2)
                 r = min(max(int(np.floor(v - 0.5)), 0), height - 2)
@@ -108,8 +107,6 @@ def _carve(values, origin, voxel, signed, depth, matrix, focal, margin, reach): 
                 top = signed[r, c] * (1 - a) + signed[r, c + 1] * a
                 bottom = signed[r + 1, c] * (1 - a) + signed[r + 1, c + 1] * a
                 s = (top * (1 - b) + bottom * b) * w / focal
-                if with_depth and depth[row, column] > 0.0:
-                    s = max(s, min(depth[row, column] - w - margin, reach))
                 if s > values[i, j, k]:
                     values[i, j, k] = s
 

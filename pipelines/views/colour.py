@@ -27,6 +27,7 @@ Floats = NDArray[np.float32]
 FADE = (0.2, 0.5)  # cosine between normal and ray over which a view begins to count
 FEATHER = 5.0  # pixels inside an outline or depth edge over which it begins to count
 BLEED = 6.0  # pixels inside the outline that may show the background
+SURE = 0.9  # of how well a vertex is seen, above which its colour stays as it was seen
 HEAD = 0.86  # share of the person's height above which the head is
 
 
@@ -100,17 +101,20 @@ def vertex_colours(vertices: NDArray, faces: NDArray[np.int32], layers: Sequence
         colour += cover[:, None] * mixed / np.maximum(total, 1e-9)[:, None]
         known += cover
     own = colour / np.maximum(known, 1e-6)[:, None]
-    links = adjacency(faces, count)
-    laplacian = diags(np.asarray(links.sum(1)).ravel()) - links
-    hold = 100.0 * known**2
-    matrix = (laplacian + diags(hold + 1e-6)).tocsr()
+    open_ = np.flatnonzero(known <= SURE)
+    if not len(open_):
+        return np.clip(own, 0.0, 1.0).astype(np.float32)
+    # Solved where something is open alone; what is known beside it is the border.
+    links = adjacency(faces, count)[open_]
+    hold = 100.0 * known[open_] ** 2 + 1e-6
+    matrix = (diags(np.asarray(links.sum(1)).ravel() + hold) - links[:, open_]).tocsr()
     mean = own[known > 0.5].mean(0) if (known > 0.5).any() else np.full(3, 0.5)
-    result = np.empty((count, 3), np.float32)
+    border = links @ np.where(known[:, None] > SURE, own, 0.0)
     for k in range(3):
-        right = hold * own[:, k] + 1e-6 * mean[k]
-        start = np.where(known > 0.1, own[:, k], mean[k])
-        result[:, k] = cg(matrix, right, x0=start, rtol=1e-4, maxiter=300, M=diags(1.0 / matrix.diagonal()))[0]
-    return np.clip(np.where(known[:, None] > 0.9, own, result), 0.0, 1.0).astype(np.float32)
+        right = border[:, k] + (hold - 1e-6) * own[open_, k] + 1e-6 * mean[k]
+        start = np.where(known[open_] > 0.1, own[open_, k], mean[k])
+        own[open_, k] = cg(matrix, right, x0=start, rtol=1e-4, maxiter=300, M=diags(1.0 / matrix.diagonal()))[0]
+    return np.clip(own, 0.0, 1.0).astype(np.float32)
 
 
 def seen_by_photos(vertices: NDArray, faces: NDArray[np.int32], views: Sequence[PosedView]) -> NDArray[np.uint8]:

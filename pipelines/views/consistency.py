@@ -19,7 +19,7 @@ class ConsistencyParams:
     leave_out: bool = knob(True, "Carve again without each view, to find the one that does not fit the others.")
 
 
-@step("consistency", version=2, title="Agreement of the views")
+@step("consistency", version=3, title="Agreement of the views")
 def consistency(views_read: Views, hull: Shape, surface: Shape, params: ConsistencyParams, ctx: Context) -> Table:
     """For every view: its outline and normals against the surface, where it is worst, and how much it is to blame."""
     # Heavy packages are imported by the work alone, not by the declaration.

@@ -3,24 +3,29 @@
 Each view says of a sample how far it lies before the tangent plane of the surface that its pixel shows (positive
 outside). Near a surface the mean counts, weighted by the squared cosine between normal and ray (Curless & Levoy 1996);
 far in front of one, a view votes for empty space with the same weight; behind one it says nothing, and what nobody
-speaks of is solid. Outlines cut what is left: outside of any of them nothing is.
+speaks of is solid. Outlines cut what is left: outside of any of them nothing is; and inside of each something is
+(`with_outlines`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from pipelines.geometry.cameras import Camera
+from pipelines.geometry.mesh_raster import rasterise_mesh
+from pipelines.geometry.surface import extract
 from pipelines.geometry.volumes import Volume
 from pipelines.views.carve import Outline, carve
-from pipelines.views.evidence import Clue
+from pipelines.views.evidence import Clue, facing_pairs
 
 Floats = NDArray[np.float32]
 
+LEAST = 0.02  # metres; what is narrower in a view is not put back: a rim that is off by a pixel or two is no part
 NEAR = 2.5  # samples from a surface within which distances are averaged
 
 
@@ -29,20 +34,56 @@ def fuse(
     voxel: float,
 ) -> Volume:  # fmt: skip
     """The solid over the box low..high, (3,) world metres each, at `voxel` metres; its rim is empty."""
-    hull = carve(outlines, low, high, voxel)
     near = np.float32(NEAR * voxel)
-    total, weights, empty = (np.zeros(hull.values.shape, np.float32) for _ in range(3))
+    hull = carve(outlines, low, high, voxel, enough=2.0 * float(near))
+    values = np.maximum(_inside(clues, depths, hull.values, hull, near), np.clip(hull.values, -near, near))
+    solid = Volume(_off_level(values, voxel), hull.origin, voxel, hull.active)
+    return with_outlines(solid, clues, depths, hull)
+
+
+def with_outlines(solid: Volume, clues: Sequence[Clue], depths: Sequence[Floats | None], hull: Volume) -> Volume:
+    """The solid, and in the rays of pixels of a view that lost all of theirs what this view and its opposite say alone.
+
+    Thin parts are lost where other views' depths are off by more than they are thick, or do not show them at all.
+    """
+    near, high = np.float32(NEAR * solid.voxel), solid.origin + (np.array(solid.values.shape) - 1) * solid.voxel
+    vertices, faces = extract(solid)
+    values = solid.values
+    for group in facing_pairs(clues):
+        for i in group:
+            clue = clues[i]
+            metre = float(clue.camera.K[0, 0]) / float(np.median(clue.camera.project(vertices)[1]))
+            disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (max(round(LEAST * metre), 2),) * 2)
+            lost = (clue.mask & ~rasterise_mesh(vertices, faces, clue.camera).mask).astype(np.uint8)
+            lost = np.asarray(cv2.morphologyEx(lost, cv2.MORPH_OPEN, disc), np.uint8)
+            if not lost.any():
+                continue
+            grown = (cv2.dilate(lost, np.ones((3, 3), np.uint8)) > 0) & clue.mask
+            rays = carve([Outline(grown, clue.camera)], solid.origin, high, solid.voxel, enough=2.0 * float(near))
+            within = np.maximum(hull.values, rays.values)
+            own = _inside([clues[k] for k in group], [depths[k] for k in group], within, hull, near)
+            values = np.minimum(values, np.maximum(own, np.clip(within, -near, near)))
+    return Volume(_off_level(values, solid.voxel), solid.origin, solid.voxel, solid.active)
+
+
+def _inside(
+    clues: Sequence[Clue], depths: Sequence[Floats | None], where: Floats, grid: Volume, near: np.float32
+) -> Floats:
+    """What the depth maps say of the samples of a grid where `where` is negative, or nearly: metres, outside positive."""
+    total, weights, empty = (np.zeros(where.shape, np.float32) for _ in range(3))
     for clue, depth in zip(clues, depths, strict=True):
         if depth is not None and clue.normal is not None:
-            camera = clue.camera
-            _gather(total, weights, empty, hull.values, hull.origin, voxel, depth, clue.normal, facing_of(clue.normal, camera),
+            camera, facing = clue.camera, facing_of(clue.normal, clue.camera)
+            _gather(total, weights, empty, where, grid.origin, grid.voxel, depth, clue.normal, facing,
                     camera.K @ camera.world_to_camera[:3], inverse_of(camera), near)  # fmt: skip
     known = weights + empty > 1e-6
-    inside = np.where(known, (total + empty * near) / np.where(known, weights + empty, 1.0), -near)
-    values = np.maximum(inside, np.clip(hull.values, -near, near)).astype(np.float32)
+    return np.where(known, (total + empty * near) / np.where(known, weights + empty, 1.0), -near).astype(np.float32)
+
+
+def _off_level(values: Floats, voxel: float) -> Floats:
+    """No sample exactly on the level, which would pinch the surface."""
     tiny = np.float32(1e-3 * voxel)
-    np.copyto(values, np.where(values < 0, -tiny, tiny), where=np.abs(values) < tiny)
-    return Volume(values, hull.origin, voxel, hull.active)
+    return np.where(np.abs(values) < tiny, np.where(values < 0, -tiny, tiny), values).astype(np.float32)
 
 
 def facing_of(normal: Floats, camera: Camera) -> Floats:

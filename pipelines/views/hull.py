@@ -30,7 +30,7 @@ def hull(views_read: Views, params: HullParams, ctx: Context) -> Shape:
     centre, reach = middle_of([v.camera for v in views_read.whole])
     try:
         low, high = box_of(outlines, centre - reach, centre + reach, 2e-3 * params.voxel)
-        vertices, faces = extract(carve(outlines, low, high, params.voxel / 1000.0))
+        vertices, faces = extract(carve(outlines, low, high, params.voxel / 1000.0, enough=0.004 * params.voxel))
     except ValueError as error:
         raise UserError(f"The views have no common solid ({error}); check their cameras and directions.") from error
     return Shape(vertices.astype(np.float32), faces)

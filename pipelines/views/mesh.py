@@ -19,7 +19,7 @@ class MeshParams:
                             high=16.0)  # fmt: skip
 
 
-@step("mesh", version=1, title="Mesh")
+@step("mesh", version=2, title="Mesh")
 def mesh(views_read: Views, surface: Shape, params: MeshParams, ctx: Context) -> Mesh:
     """The surface, unwrapped, with the photo's colours first, then those of the views that look at it straightest."""
     # Heavy packages are imported by the work alone, not by the declaration.

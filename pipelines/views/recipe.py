@@ -1,7 +1,7 @@
 """The system `views`: a person carved from pictures made elsewhere.
 
     pictures with cameras -> visual hull -> depth from normals inside the hull, one closed surface
-                          -> do the views agree? -> texture by projection -> splats -> turntable
+                          -> texture by projection -> splats -> do the views agree? -> turntable
     the front view        -> who is in it -> cut-out -> keypoints -> body -> the same body inside the surface
 
 No network of ours is needed: SyncHuman's or PSHuman's pictures, a turntable, or any pictures with cameras.
@@ -33,7 +33,7 @@ RECIPE = Recipe(
     "Outlines and normals of pictures from several sides, carved to a textured mesh and splats; no network of ours.",
     "none",
     (
-        views_read, photo, hull, surface, consistency, mesh, splats, turntable,
+        views_read, photo, hull, surface, mesh, splats, consistency, turntable,
         person, matte, keypoints, replace(body_fit, params=FrontFitParams), views_body,
     ),
     warm={

@@ -16,14 +16,16 @@ outline, is looked up anew in every round.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix, diags
+from scipy.sparse import coo_matrix, csr_matrix, diags
 from scipy.sparse.linalg import cg
 
 from pipelines.geometry.bake import visibility
+from pipelines.geometry.cameras import Camera
 from pipelines.geometry.mesh_raster import face_normals, rasterise_mesh, vertex_normals
 from pipelines.geometry.surface import adjacency
 from pipelines.views.carve import signed_distance
@@ -48,20 +50,59 @@ def refine(
     vertices: Floats, faces: NDArray[np.int32], views: Sequence[PosedView], rounds: int = 3, normals: float = 1.0
 ) -> Floats:
     """(V, 3) moved vertices. normals: weight of the views' normals (0: outlines alone). Deterministic."""
-    moved = vertices
+    moved, targets, mesh = vertices, [Target.of(view) for view in views], Neighbours.of(faces, len(vertices))
     for _ in range(rounds):
-        moved = refined_once(moved, faces, views, normals, vertices)
+        moved = refined_once(moved, faces, targets, mesh, normals, vertices)
     return moved
 
 
+class Target(NamedTuple):
+    """What is asked of a view in every round. measured: (H, W, 4) its normals and where they are not mixed with what
+    lies behind (0 or 1), or None. signed: (H, W) pixels to its outline, None for a close-up."""
+
+    camera: Camera
+    measured: NDArray[np.float32] | None
+    signed: NDArray[np.float32] | None
+    strength: float
+
+    @classmethod
+    def of(cls, view: PosedView) -> Target:
+        measured = None
+        if view.normal is not None:
+            # The outermost pixels of a generated map are mixed with what lies behind them.
+            solid = cv2.erode(view.mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
+            measured = np.dstack([view.normal, solid])
+        signed = None if view.close_up else signed_distance(view.mask)
+        return cls(view.pinhole, measured, signed, 4.0 if view.close_up else 1.0)
+
+
+class Neighbours(NamedTuple):
+    """links, mean: (V, V) sparse, neighbouring vertices and the mean over them. pairs: the two faces of every edge."""
+
+    links: csr_matrix
+    mean: csr_matrix
+    pairs: tuple[NDArray[np.int64], NDArray[np.int64]]
+
+    @classmethod
+    def of(cls, faces: NDArray[np.int32], count: int) -> Neighbours:
+        links = adjacency(faces, count)
+        mean = diags(1.0 / np.maximum(np.asarray(links.sum(1)).ravel(), 1.0)) @ links
+        return cls(links, mean.tocsr(), face_pairs(faces))
+
+
 def refined_once(
-    vertices: Floats, faces: NDArray[np.int32], views: Sequence[PosedView], normals: float, solid: Floats
+    vertices: Floats,
+    faces: NDArray[np.int32],
+    targets: Sequence[Target],
+    mesh: Neighbours,
+    normals: float,
+    solid: Floats,
 ) -> Floats:
     """One round. solid: (V, 3) where the vertices were before the first one."""
     own = vertex_normals(vertices, faces)
     flat = face_normals(vertices, faces)
-    wanted, trust, shift, pull = evidence_at(vertices, faces, own, flat, views)
-    wanted, trust = filled(wanted, trust, flat, faces)
+    wanted, trust, shift, pull = evidence_at(vertices, faces, own, flat, targets)
+    wanted, trust = filled(wanted, trust, flat, mesh.pairs)
     weight = 0.5 * normals * np.minimum(trust, 1.0)  # every edge belongs to two faces
     count = len(vertices)
     rows, columns, values = [], [], []
@@ -79,77 +120,78 @@ def refined_once(
     matrix = (coo_matrix(entries, (count, count)) + diags(STAY + pull)).tocsr()
     solution, _ = cg(matrix, right, rtol=1e-3, maxiter=60, M=diags(1.0 / matrix.diagonal()))
     limit = 4.0 * float(np.median(np.linalg.norm(vertices[faces[:, 0]] - vertices[faces[:, 1]], axis=1)))
-    return without_flips(vertices + np.clip(solution, -limit, limit)[:, None] * own, faces, wanted)
+    return without_flips(vertices + np.clip(solution, -limit, limit)[:, None] * own, faces, mesh, wanted)
 
 
-def without_flips(vertices: Floats, faces: NDArray[np.int32], wanted: Floats) -> Floats:
+def without_flips(vertices: Floats, faces: NDArray[np.int32], mesh: Neighbours, wanted: Floats) -> Floats:
     """Where faces turned over, against the normals (F, 3) that were wanted there, their vertices and the next ones go
     to the middle of their neighbours, until the fold is out."""
-    links = adjacency(faces, len(vertices))
-    mean = diags(1.0 / np.maximum(np.asarray(links.sum(1)).ravel(), 1.0)) @ links
     for _ in range(UNFOLDING):
         turned = (face_normals(vertices, faces) * wanted).sum(-1) < FOLD
         bad = np.zeros(len(vertices))
         bad[faces[turned]] = 1.0
         if not bad.any():
             break
-        near = (links @ bad > 0) | (bad > 0)
-        vertices = np.where(near[:, None], 0.5 * (vertices + mean @ vertices), vertices)
+        near = np.flatnonzero((mesh.links @ bad > 0) | (bad > 0))
+        vertices = vertices.copy()
+        vertices[near] = 0.5 * (vertices[near] + mesh.mean[near] @ vertices)
     return vertices
 
 
 def evidence_at(
-    vertices: Floats, faces: NDArray[np.int32], own: Floats, flat: Floats, views: Sequence[PosedView]
+    vertices: Floats, faces: NDArray[np.int32], own: Floats, flat: Floats, targets: Sequence[Target]
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """What the views say. Of each face: its normal (F, 3) and how much that is trusted (F,) 0..1. Of each vertex: the
     shift along its normal to the outline (V,) metres, and its weight (V,). own, flat: normals of vertices and faces."""
     middle = vertices[faces].mean(1)
     total, strongest = np.zeros((len(faces), 3)), np.zeros(len(faces))
     shift, pull = np.zeros(len(vertices)), np.zeros(len(vertices))
-    for view in views:
-        camera = view.pinhole
+    for target in targets:
+        camera = target.camera
         image = rasterise_mesh(vertices, faces, camera)
         depth = np.where(image.mask, image.depth, cv2.dilate(image.depth, np.ones((3, 3), np.uint8)))
-        if view.normal is not None:
+        if target.measured is not None:
             pixels, cosine, visible = visibility(middle, flat, camera, depth)
             at = np.flatnonzero(visible & (cosine > 0.1))
-            measured, weight = measured_at(view, pixels[at], cosine[at], flat[at])
+            measured, weight = measured_at(target, pixels[at], cosine[at], flat[at])
             total[at] += weight[:, None] * measured
             strongest[at] = np.maximum(strongest[at], np.minimum(weight, 1.0))
-        if not view.close_up:
+        if target.signed is not None and image.mask.any():
             pixels, cosine, _ = visibility(vertices, own, camera, depth)
-            edge = sample(signed_distance(image.mask)[..., None], pixels)[:, 0]
-            missing = sample(signed_distance(view.mask)[..., None], pixels)[:, 0]
-            rim = (np.abs(cosine) < RIM) & (np.abs(edge) < 1.5) & (np.abs(missing) < REACH)
-            metres = float(np.median(depth[depth > 0])) / camera.K[0, 0] if (depth > 0).any() else 0.0
-            shift += np.where(rim, -missing * metres, 0.0)
-            pull += np.where(rim, 1.0, 0.0)
+            at = np.flatnonzero(np.abs(cosine) < RIM)
+            edge = sample(signed_distance(image.mask)[..., None], pixels[at])[:, 0]
+            missing = sample(target.signed[..., None], pixels[at])[:, 0]
+            rim = (np.abs(edge) < 1.5) & (np.abs(missing) < REACH)
+            metres = float(np.median(depth[depth > 0])) / camera.K[0, 0]
+            shift[at[rim]] -= missing[rim] * metres
+            pull[at[rim]] += 1.0
     shift = shift / np.maximum(pull, 1.0)
     length = np.linalg.norm(total, axis=1, keepdims=True)
     return total / np.maximum(length, 1e-9), strongest, shift, np.where(pull > 0, OUTLINE, 0.0)
 
 
-def measured_at(view: PosedView, pixels: Floats, cosine: NDArray[np.floating], flat: Floats) -> tuple[Floats, Floats]:
+def measured_at(target: Target, pixels: Floats, cosine: NDArray[np.floating], flat: Floats) -> tuple[Floats, Floats]:
     """The normals (N, 3) that a view shows at pixels (N, 2), and their weights (N,): of faces with normals (N, 3) and
     this cosine (N,) to the ray."""
-    assert view.normal is not None
-    # The outermost pixels of a generated map are mixed with what lies behind them.
-    solid = cv2.erode(view.mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
-    found = sample(np.dstack([view.normal, solid]), pixels)
+    assert target.measured is not None
+    found = sample(target.measured, pixels)
     length = np.linalg.norm(found[:, :3], axis=1)
     measured = found[:, :3] / np.maximum(length, 1e-9)[:, None]
     # A pixel beside a depth edge may show what lies before or behind the face: there the normals differ.
     like = np.clip(((measured * flat).sum(1) - LIKE[0]) / (LIKE[1] - LIKE[0]), 0.0, 1.0)
-    weight = like * np.clip((cosine - 0.1) / 0.5, 0.0, 1.0) ** 2 * (4.0 if view.close_up else 1.0)
+    weight = like * np.clip((cosine - 0.1) / 0.5, 0.0, 1.0) ** 2 * target.strength
     return measured, np.where((found[:, 3] > 0.9) & (length > 0.5), weight, 0.0)
 
 
-def filled(wanted: Floats, trust: Floats, flat: Floats, faces: NDArray[np.int32]) -> tuple[Floats, Floats]:
+def filled(
+    wanted: Floats, trust: Floats, flat: Floats, pairs: tuple[NDArray[np.int64], NDArray[np.int64]]
+) -> tuple[Floats, Floats]:
     """Normals for the faces that no view sees well: the surface's own, smoothed, going over into what is seen at the
-    border, but not across a crease. They count `UNSEEN`, so that seams between the views' surfaces come out even."""
-    i, j = face_pairs(faces)
+    border, but not across a crease (pairs: see `face_pairs`). They count `UNSEEN`, so that seams between the views'
+    surfaces come out even."""
+    i, j = pairs
     even = np.clip(((flat[i] * flat[j]).sum(1) - CREASE) / (1.0 - CREASE), 0.01, 1.0)
-    count = len(faces)
+    count = len(flat)
     entries = np.concatenate([even, even]), (np.concatenate([i, j]), np.concatenate([j, i]))
     links = coo_matrix(entries, (count, count)).tocsr()
     mean = diags(1.0 / np.maximum(np.asarray(links.sum(1)).ravel(), 1e-9)) @ links

@@ -12,17 +12,24 @@ from scipy.sparse.csgraph import connected_components
 
 from pipelines.geometry.mesh_picture import render_mesh
 from pipelines.geometry.surface import Focus, adjacency, decimate, extract, pieces, smooth
+from pipelines.records import Floats
 from pipelines.step import Context
 from pipelines.views.carve import Outline
 from pipelines.views.evidence import clues_of
 from pipelines.views.fusion import fuse
 from pipelines.views.records import PosedView, Shape, Views
-from pipelines.views.refine import refined_once
-from pipelines.views.sculpt import sculpt
+from pipelines.views.refine import Neighbours, Target, refined_once
+from pipelines.views.sculpt import Turn, sculpt
 
 if TYPE_CHECKING:
     from pipelines.views.surface import SurfaceParams
 
+# From coarse to fine: share of the resolution, and what is done there.
+LEVELS = (
+    (1 / 3, (Turn(1e-4, 6, 0.4), Turn(1e-4, 4, 0.4), Turn(1e-4, 4, 0.4))),
+    (1 / 2, (Turn(1e-5, 4, 0.1),)),
+    (1.0, (Turn(1e-5, 3, 0.05),)),
+)
 BLUR = 0.9  # samples; the seams between the views' surfaces are a sample or two wide
 HEAD = 0.86  # share of the height above which the head is
 LEAST_FACES = 200  # of a piece
@@ -36,21 +43,25 @@ def sculpted_surface(views: Views, hull: Shape, params: SurfaceParams, ctx: Cont
     low, high = hull.vertices.min(0) - margin, hull.vertices.max(0) + margin
     height = float(high[1] - low[1])
     voxel = params.voxel / 1000.0
-    coarse = clues_of(whole, params.resolution // 2)
-    depths = sculpt(coarse, low, high, 1.6 * voxel, height, lambda f, m: ctx.progress(0.35 * f, m))
-    fine = clues_of(whole, params.resolution)
-    depths = sculpt(fine, low, high, 1.2 * voxel, height, lambda f, m: ctx.progress(0.35 + 0.3 * f, m), depths=depths,
-                    margins=(0.015,), pulls=(2e-3,), rounds=3)  # fmt: skip
+    depths: list[Floats | None] = [None] * len(whole)
+    for level, (share, turns) in enumerate(LEVELS):
+        rows = round(params.resolution * share)
+        clues = clues_of(whole, rows)
+
+        def say(part: float, message: str, done: int = level) -> None:
+            ctx.progress(0.65 * (done + part) / len(LEVELS), message)
+
+        depths = sculpt(clues, low, high, max(height / rows, 1.2 * voxel), height, say, turns, depths)
     ctx.progress(0.65, "one solid")
-    volume = fuse(fine, depths, [Outline(v.mask, v.pinhole) for v in whole], low, high, voxel)
+    volume = fuse(clues, depths, [Outline(v.mask, v.pinhole) for v in whole], low, high, voxel)
     volume = replace(volume, values=gaussian_filter(volume.values, BLUR))
     vertices, faces = pieces(*extract(volume), SPECK)
     vertices = smooth(vertices, faces, params.smoothing)
     vertices, faces = fewer(vertices, faces, params.faces, head_of(vertices, params.head_detail))
-    solid = vertices
+    solid, targets, mesh = vertices, [Target.of(v) for v in views.views], Neighbours.of(faces, len(vertices))
     for i in range(params.rounds):
         ctx.progress(0.75 + 0.25 * i / params.rounds, "bent to normals and outlines", clay(vertices, faces, whole[0]))
-        vertices = refined_once(vertices, faces, views.views, params.normals, solid)
+        vertices = refined_once(vertices, faces, targets, mesh, params.normals, solid)
     return Shape(vertices.astype(np.float32), faces)
 
 

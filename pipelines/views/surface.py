@@ -23,7 +23,7 @@ class SurfaceParams:
     normals: float = knob(1.0, "How strongly the surface follows the normals.", low=0.0, high=20.0)
 
 
-@step("surface", version=3, title="Surface")
+@step("surface", version=4, title="Surface")
 def surface(views_read: Views, hull: Shape, params: SurfaceParams, ctx: Context) -> Shape:
     """Depth from each view's normals inside the hull, joined to one closed surface, and bent to normals and outlines."""
     # Heavy packages are imported by the work alone, not by the declaration.
