@@ -176,11 +176,25 @@ def _ask(what: str, offline: bool, question: Callable[..., Any], *given: Any) ->
     try:
         return question(*given)
     except Exception as error:  # the Hub's library lets through what its own libraries raise
+        if _is_absent(error):
+            raise UserError(
+                f"The Hub has not {what}, or does not show it to you; it may have been renamed, moved or closed. Look for it "
+                "there, put the files into a folder of your own and name that with --from FOLDER. What is asked for stands "
+                "in SOURCES in pipelines/fetch.py."
+            ) from error
         where = "the Hub's cache on this machine has not" if offline else "the Hub did not give"
         raise UserError(
             f"{where} {what} ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason'}). What "
             "was fetched is kept: try again, or use --offline for files that were fetched before, or --from FOLDER."
         ) from error
+
+
+def _is_absent(error: Exception) -> bool:
+    """Whether the Hub was reached and knows no such repository or file."""
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    unknown = isinstance(error, (RepositoryNotFoundError, EntryNotFoundError))
+    return unknown and not isinstance(error, LocalEntryNotFoundError)  # that one says that nobody was reached
 
 
 def _check_disk(root: Path, plan: dict[str, list[RemoteFile]]) -> None:

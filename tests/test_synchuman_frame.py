@@ -41,7 +41,11 @@ def test_composite_and_bytes_cut_downwards() -> None:
     rgba = np.array([[[200, 0, 0, 128]]], np.uint8)
     white = frame.on_white(rgba)
     assert white[0, 0].tolist() == pytest.approx([200 / 255 * 128 / 255 + 127 / 255, 127 / 255, 127 / 255], abs=1e-6)
-    assert frame.to_bytes(np.array([[0.999]], np.float32)).item() == 254
+    almost = np.array([[0.999, 0.4999]], np.float32)
+    assert frame.to_bytes(almost).tolist() == [[254, 127]], "cut, as released"
+    assert frame.to_bytes(almost, legacy_rounding=False).tolist() == [[255, 127]], "rounded"
+    plain, rounded = (frame.token_picture(cut_out(), 70, legacy).astype(int) for legacy in (True, False))
+    assert set(np.unique(rounded - plain)) == {0, 1}
 
 
 def test_token_crop_is_a_square_with_a_fifth_of_margin() -> None:

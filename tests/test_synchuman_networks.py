@@ -17,10 +17,27 @@ from safetensors.torch import save_file  # noqa: E402
 from pipelines.step import UserError  # noqa: E402
 from pipelines.synchuman import joint_sampling, slat_sampling  # noqa: E402
 from pipelines.synchuman.conditioning import Conditions, both_halves, class_labels  # noqa: E402
-from pipelines.synchuman.configuration import COMPACT, RELEASED, TINY, JointConfig, Quirks, TokenConfig, preset  # noqa: E402
+from pipelines.synchuman.configuration import (  # noqa: E402
+    COMPACT,
+    RELEASED,
+    TINY,
+    AutoencoderConfig,
+    JointConfig,
+    Quirks,
+    TokenConfig,
+    preset,
+)
 from pipelines.synchuman.image_tokens import ImageTokens  # noqa: E402
 from pipelines.synchuman.joint_network import COUPLINGS, JointNetwork  # noqa: E402
-from pipelines.synchuman.networks import compare_keys, load, stand_in, without_memory  # noqa: E402
+from pipelines.synchuman.networks import (  # noqa: E402
+    autoencoder,
+    compare_keys,
+    decode_latents,
+    encode_picture,
+    load,
+    stand_in,
+    without_memory,
+)
 from pipelines.synchuman.stand_in import fill, normals_of  # noqa: E402
 from pipelines.synchuman.voxels import Voxels  # noqa: E402
 
@@ -111,6 +128,46 @@ def test_presets_build_and_unknown_ones_are_refused() -> None:
         replace(TINY, joint=replace(TINY.joint, label=32))
 
 
+def test_the_compact_networks_fit_one_another() -> None:
+    """Shapes from pictures to voxels, on the meta device: what each network gives is what the next one takes."""
+    networks, joint = without_memory(COMPACT), COMPACT.joint
+    canvas = torch.zeros(2, 3, 8 * joint.side, 8 * joint.side, device="meta")
+    latents = encode_picture(networks["vae"], canvas)
+    assert latents.shape == (2, joint.latent_channels, joint.side, joint.side)
+    assert decode_latents(networks["vae"], latents, latents).shape == canvas.shape
+    embedding, tokens = COMPACT.embedding, COMPACT.tokens
+    seen = networks["image_encoder"](torch.zeros(2, 3, embedding.side, embedding.side, device="meta"))
+    labels = torch.cat([seen, seen], 1)[:1].expand(20, -1)
+    side = tokens.patch * tokens.trained_side
+    context = networks["dinov2"](torch.zeros(1, 3, side, side, device="meta")).expand(2, -1, -1)
+    grid = torch.zeros(2, joint.grid_channels, *3 * (joint.grid,), device="meta")
+    noisy, text = (
+        torch.cat([latents, latents], 1)[:1].expand(20, -1, -1, -1),
+        torch.zeros(20, 7, joint.text, device="meta"),
+    )
+    moment = torch.zeros(1, device="meta")
+    v2d, v3d = networks["joint_network"](noisy, grid, moment, moment, text, labels, context)
+    assert v2d.shape == (20, joint.latent_channels, joint.side, joint.side) and v3d.shape == grid.shape
+    filled = networks["sparse_structure_decoder"](v3d)
+    assert filled.shape[-3:] == 3 * (COMPACT.flow.resolution,) and COMPACT.decoder.resolution == COMPACT.flow.resolution
+
+
+@pytest.mark.parametrize("kind", ["kl", "tiny"])
+def test_both_autoencoders_are_read_in_the_joint_networks_scale(kind: Any) -> None:
+    """Stable Diffusion's latents are scaled by 0.18215, its distillation is made for the scaled ones."""
+    config = AutoencoderConfig(kind, (8, 8, 16, 16) if kind == "kl" else (8, 8, 8, 8), 1, 4)
+    vae: Any = fill(autoencoder(config)).eval()
+    with torch.inference_mode():
+        pictures = some("pictures", 1, 3, 64, 64).sigmoid()
+        latents = encode_picture(vae, pictures)
+        raw = vae.encode(2 * pictures - 1)
+        wanted = raw.latent_dist.mean * 0.18215 if kind == "kl" else raw.latents
+        assert latents.shape == (1, 4, 8, 8) and torch.equal(latents, wanted)
+        given = latents / (0.18215 if kind == "kl" else 1)
+        shown = (vae.decode(given).sample / 2 + 0.5).clamp(0, 1)
+        assert torch.equal(decode_latents(vae, latents, latents), shown)
+
+
 def test_weights_load_from_files_in_their_own_type_or_another(tmp_path: Path, network: Any) -> None:
     values = {key: value.contiguous() for key, value in network.state_dict().items() if key != "pos_emb"}
     first = dict(list(values.items())[:100])
@@ -144,6 +201,25 @@ def test_sampling_resumes_where_it_stopped(network: Any, conditions: Conditions)
     assert [state.step for state in whole] == [1, 2] and len(rest) == 1
     assert torch.equal(whole[1].latents, rest[0].latents) and torch.equal(whole[1].grid, rest[0].grid)
     assert torch.allclose(whole[1].latents, whole[1].latents_end, atol=1e-5)  # the last estimate is the result
+
+
+def test_guidance_used_twice_is_the_plain_formula(network: Any, conditions: Conditions) -> None:
+    """Step 2 with the difference of step 1, written out."""
+    noise = joint_sampling.draw_noise(network, 43)
+    with torch.inference_mode():
+        first, second = list(joint_sampling.sample_joint(network, conditions, noise, steps=2, guidance=3.0, reuse=True))
+        t = joint_sampling.times(2)
+        raw = joint_sampling.guided_velocities(network, conditions, *noise, joint_sampling.network_times(1.0, True))
+        moments = joint_sampling.network_times(float(t[1]), True)
+        cond = joint_sampling.conditional_velocities(network, conditions, first.latents, first.grid, moments)
+        for before, after, part, velocity in zip(
+            (first.latents, first.grid), (second.latents, second.grid), raw, cond, strict=True
+        ):
+            wanted = before - float(t[1]) * (velocity + 2 * (part[1] - part[0]))
+            assert (after - wanted).abs().max() < 1e-5
+    plain = list(joint_sampling.sample_joint(network, conditions, noise, steps=2, guidance=3.0))
+    assert torch.equal(plain[0].latents, first.latents) and plain[0].differences is None
+    assert (plain[1].latents - second.latents).abs().max() > 1e-3
 
 
 def test_first_noise_of_the_grid_is_the_released_one() -> None:

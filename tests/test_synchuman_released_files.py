@@ -40,6 +40,19 @@ def test_released_files_give_the_released_preset() -> None:
     assert released_files.decoder_config({"args": DECODER}, (3072, 8960)) == RELEASED.decoder
 
 
+def test_a_decoder_file_need_not_state_the_features_width() -> None:
+    """The published ones do not; the Gaussian decoder's says how its numbers are read."""
+    silent = {name: value for name, value in DECODER.items() if name != "mv_dim"}
+    gaussians = {
+        "lr": {"_xyz": 1.0, "_features_dc": 1.0, "_opacity": 1.0, "_scaling": 1.0, "_rotation": 0.1}, "perturb_offset": True,
+        "voxel_size": 1.5, "num_gaussians": 32, "2d_filter_kernel_size": 0.1, "3d_filter_kernel_size": 9e-4,
+        "scaling_bias": 4e-3, "opacity_bias": 0.1, "scaling_activation": "softplus",
+    }  # fmt: skip
+    for representation in ({"use_color": True}, gaussians):
+        stated = {**silent, "mv_condition_mode": "4_view", "representation_config": representation}
+        assert released_files.decoder_config({"args": stated}, (3072, 8960)) == RELEASED.decoder
+
+
 def test_the_weights_decide_the_view_mode() -> None:
     modes = [released_files.mode_of(768 + columns, 768, 1024) for columns in (8192, 4096, 2048, 0)]
     assert modes == ["4_view", "front&back", "front", "no"]

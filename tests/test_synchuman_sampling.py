@@ -140,10 +140,11 @@ def test_short_memory_changes_nothing_but_rounding(
     short: JointSample = work(whole, "synchuman.joint", settings={"memory": "short", "steps": 1})
     assert {name for name, _ in calls} == {"vae", "image_encoder", "dinov2", "joint_network"}
     plenty: JointSample = work(whole, "synchuman.joint", settings={"memory": "plenty", "steps": 1})
-    for name, allowed in (("latents", 2e-3), ("grid", 2e-3)):
+    # What the recorded sampling loop is allowed to differ by; its numbers are as large.
+    for name, allowed in (("latents", 2e-4), ("grid", 1e-4)):
         a, b = getattr(short, name), getattr(plenty, name)
         assert not np.array_equal(a, b) or name == "grid", "the halves did run apart"
-        assert np.abs(a - b).max() < allowed * np.abs(a).max()
+        assert np.abs(a - b).max() < allowed and np.abs(a).max() > 1
     assert short.facts == plenty.facts
     calls.clear()
     work(whole, "synchuman.views")
@@ -173,6 +174,35 @@ def test_fast_mode_is_off_labelled_and_different(whole: tuple[Run, Store, list[E
     assert isinstance(fast, JointSample) and fast.facts["fast"] is True
     assert any("Fast mode" in sentence for sentence in ctx.warnings)
     assert not np.array_equal(fast.latents, made(whole, "synchuman.joint").latents)
+
+
+def test_fast_mode_uses_guidance_twice_and_can_be_stopped(
+    whole: tuple[Run, Store, list[Event]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps 1 and 3 of four lie above half of the time and are evaluated both ways, step 2 with the photo alone; a run
+    stopped between them goes on to the same bytes."""
+    from pipelines.synchuman import joint_sampling
+
+    asked: list[str] = []
+    for name in ("guided_velocities", "conditional_velocities"):
+        plain = getattr(joint_sampling, name)
+
+        def counted(*given: Any, _plain: Callable[..., Any] = plain, _name: str = name, **named: Any) -> Any:
+            asked.append(_name.split("_")[0])
+            return _plain(*given, **named)
+
+        monkeypatch.setattr(joint_sampling, name, counted)
+    settings, step, scratch = {"fast": True, "steps": 4}, "synchuman.joint", tmp_path / "scratch"
+    straight = work(whole, step, settings=settings)
+    times = joint_sampling.times(4)[:4]
+    wanted = ["conditional" if t <= 0.5 or i % 2 else "guided" for i, t in enumerate(times)]
+    assert asked == wanted and wanted[:2] == ["guided", "conditional"]
+    with pytest.raises(Cancelled):
+        work(whole, step, settings=settings, is_cancelled=Stop(2), scratch=scratch)
+    asked.clear()
+    again = work(whole, step, settings=settings, scratch=scratch)
+    assert asked == wanted[1:], "what was kept is gone on with, the difference included"
+    assert content(again, tmp_path / "again") == content(straight, tmp_path / "straight")
 
 
 def test_slats_guidance_interval_matters(whole: tuple[Run, Store, list[Event]]) -> None:

@@ -30,6 +30,12 @@ from pipelines.synchuman.stand_in import normals_of  # noqa: E402
 from pipelines.systems import find_system  # noqa: E402
 from pipelines.weights import Weights, fetched  # noqa: E402
 
+# The folders that the published pipeline.json names.
+SECOND = {
+    "slat_flow_model": "ckpts/slat_flow",
+    "slat_decoder_gs": "ckpts/decoder_GS",
+    "slat_decoder_mesh": "ckpts/decoder_Mesh",
+}
 ROLES = ("synchuman.stage1", "synchuman.stage2", "synchuman.tokens", "synchuman.prompts")
 
 
@@ -41,13 +47,11 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save(name, root / "OneStage" / folder)
     (root / "OneStage" / "text_encoder").mkdir()
     (root / "OneStage" / "text_encoder" / "model.safetensors").write_bytes(b"not needed")
-    for name in checkpoints.STAGE_2:
-        save(name, root / "SecondStage" / name)
+    for name, folder in SECOND.items():
+        save(name, root / "SecondStage" / folder)
     sampler = {"name": "FlowEulerGuidanceIntervalSampler", "args": {"sigma_min": 1e-5}, "params": {"rescale_t": 3.0}}
     norm = {"mean": list(TINY.sampling.mean), "std": list(TINY.sampling.std)}
-    data = {
-        "args": {"models": {n: n for n in checkpoints.STAGE_2}, "slat_sampler": sampler, "slat_normalization": norm}
-    }
+    data = {"args": {"models": SECOND, "slat_sampler": sampler, "slat_normalization": norm}}
     (root / "SecondStage" / "pipeline.json").write_text(json.dumps(data))
     save("dinov2", root / "dino")
     prompts = root / "prompts"
@@ -144,10 +148,10 @@ def test_fetching_brings_what_is_needed_once(
 
 
 def test_a_damaged_file_is_refused_and_removed(hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    hub.broken = "SecondStage/slat_decoder_gs/model.safetensors"
+    hub.broken = "SecondStage/ckpts/decoder_GS/model.safetensors"
     assert main(["weights", "fetch", "synchuman"]) == 2
     assert "came damaged" in capsys.readouterr().err
-    assert not list((tmp_path / "home").rglob("SecondStage/slat_decoder_gs/model.safetensors"))
+    assert not list((tmp_path / "home").rglob("SecondStage/ckpts/decoder_GS/model.safetensors"))
     assert fetched("synchuman.stage1") and not fetched("synchuman.stage2")
     hub.broken = ""
     assert main(["weights", "fetch", "synchuman"]) == 0 and fetched("synchuman.stage2")
@@ -172,6 +176,47 @@ def test_without_the_hub_the_sentence_says_what_else_there_is(
     places = fetch.fetch("synchuman", lambda line: None, offline=True)
     assert set(places) == set(ROLES)
     assert main(["weights", "fetch", "nothing"]) == 2
+
+
+def test_a_name_that_the_hub_does_not_know_is_said_with_what_to_do(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A repository that was renamed, a file that was moved; nobody reached is another sentence."""
+    from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError, RepositoryNotFoundError
+
+    class Answer:
+        headers: dict[str, str] = {}  # noqa: RUF012
+        request = None
+        status_code = 404
+
+    def renamed(repo: str) -> list[RemoteFile]:
+        raise RepositoryNotFoundError("404 Client Error", response=Answer())  # type: ignore[arg-type]
+
+    def moved(repo: str, name: str, folder: Path, offline: bool) -> Path:
+        raise RemoteEntryNotFoundError("404 Client Error", response=Answer())  # type: ignore[arg-type]
+
+    def unreached(repo: str, name: str, folder: Path, offline: bool) -> Path:
+        raise LocalEntryNotFoundError("no connection")
+
+    first = next(iter(hub.files))
+    for name, given, part in (("download", moved, first), ("remote_files", renamed, "xishushu/SyncHuman")):
+        monkeypatch.setattr(fetch, name, given)
+        assert main(["weights", "fetch", "synchuman"]) == 2
+        said = capsys.readouterr().err
+        assert part in said and "renamed, moved or closed" in said and "--from FOLDER" in said and "SOURCES" in said
+    monkeypatch.setattr(fetch, "remote_files", hub.remote_files)
+    monkeypatch.setattr(fetch, "download", unreached)
+    assert main(["weights", "fetch", "synchuman"]) == 2
+    assert "try again" in (said := capsys.readouterr().err) and "renamed" not in said
+
+
+def test_the_sentences_name_the_repositories_that_are_asked() -> None:
+    from pipelines.weights import FOLDERS, KNOWN
+
+    for role in ROLES[:3]:
+        assert KNOWN[role].source == f"{fetch.SOURCES['synchuman'][role].repo} on the Hub"
+    assert set(FOLDERS["synchuman.stage1"]) == set(checkpoints.STAGE_1.values())
+    assert set(FOLDERS["synchuman.prompts"]) == set(checkpoints.PROMPTS)
 
 
 def test_prompts_that_the_hub_lacks_are_named_and_the_rest_is_kept(hub: Hub, released: Path) -> None:
@@ -204,7 +249,7 @@ def test_a_check_says_how_every_network_is_covered(
     assert report["joint_network"]["text"].startswith(f"{count} of {count} keys")
     damaged = tmp_path / "ckpts"
     shutil.copytree(released, damaged)
-    path = damaged / "SecondStage" / "slat_flow_model" / "model.safetensors"
+    path = damaged / "SecondStage" / SECOND["slat_flow_model"] / "model.safetensors"
     values = load_file(path)
     values.pop("out_layer.bias")
     values["input_layer.bias"] = torch.zeros(3)

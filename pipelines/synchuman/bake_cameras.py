@@ -27,10 +27,10 @@ def hammersley_angles(count: int) -> Array:
     return np.stack([yaw, np.arccos(1 - 2 * i / count) - np.pi / 2], 1)
 
 
-def bake_angles() -> Array:
-    """(100, 2) yaw and pitch: the five views of the first stage, then 95 over the sphere."""
+def bake_angles(count: int = BAKE_VIEWS) -> Array:
+    """(count, 2) yaw and pitch: the five views of the first stage, then the others over the sphere."""
     first = [-np.pi, -1.5 * np.pi, 0.0, -0.5 * np.pi, -np.pi]
-    return np.concatenate([np.stack([first, np.zeros(5)], 1), hammersley_angles(BAKE_VIEWS - STAGE_1_VIEWS)])
+    return np.concatenate([np.stack([first, np.zeros(5)], 1), hammersley_angles(count - STAGE_1_VIEWS)])
 
 
 def extrinsics(yaw: float, pitch: float, radius: float = RADIUS) -> Array:

@@ -22,8 +22,6 @@ class Quirks:
     """Sparse down-sampling divides by count + 1: the initial zero counts as a member."""
     conv1x1_reinterpret: bool = True
     """Sparse 1x1x1 convolutions read the memory of their (out, in) weight as (in, out) without a transpose."""
-    pos_embed_antialias: bool = True
-    """The image encoder's position table is resized bicubic with a low-pass, also when it grows."""
     legacy_rounding: bool = True
     """The crop of the person loses its last row and column, and pictures are cut to 8 bits downwards."""
 
@@ -222,8 +220,7 @@ TINY = SyncHumanConfig(
 # To be trained: views of 256 px, whose box for the face is a half, so that every map has it on whole cells; a grid of
 # 32^3 read in patches of 2. Nothing released fits it, so it follows no quirk but the blend of the face.
 _SOUND = Quirks(
-    round_time_3d=False, downsample_includes_zero=False, conv1x1_reinterpret=False, pos_embed_antialias=False,
-    legacy_rounding=False,
+    round_time_3d=False, downsample_includes_zero=False, conv1x1_reinterpret=False, legacy_rounding=False,
 )  # fmt: skip
 COMPACT = SyncHumanConfig(
     "compact",

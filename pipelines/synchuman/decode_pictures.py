@@ -9,8 +9,8 @@ import torch
 
 from pipelines.step import Context
 from pipelines.synchuman.frame import on_white
-from pipelines.synchuman.joint_sampling import VAE_SCALE
 from pipelines.synchuman.lending import Lender
+from pipelines.synchuman.networks import decode_latents
 from pipelines.synchuman.records import Framed, JointSample, TenPictures
 from pipelines.synchuman.views import assemble
 
@@ -29,8 +29,7 @@ def decode_pictures(
         like = next(vae.parameters())
         for i, latent in enumerate(latents):
             ctx.progress(i / (len(latents) + 1), f"picture {i + 1} of {len(latents)}")
-            decoded = vae.decode((latent / VAE_SCALE)[None].to(like)).sample
-            images.append((decoded / 2 + 0.5).clamp(0, 1).cpu())
+            images.append(decode_latents(vae, latent[None], like).cpu())
     canvas = torch.from_numpy(on_white(frame.canvas)).permute(2, 0, 1)
     made = assemble(
         torch.cat(images), canvas, keep_generated_front=params.keep_generated_front, paste_face=params.paste_face

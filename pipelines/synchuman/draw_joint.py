@@ -12,9 +12,10 @@ from torch import Tensor
 from pipelines.step import Context, UserError
 from pipelines.synchuman.conditioning import Conditions, class_labels, normalised_tokens
 from pipelines.synchuman.frame import normalise, on_white, to_bytes
-from pipelines.synchuman.joint_sampling import VAE_SCALE, JointState, draw_noise, sample_joint
+from pipelines.synchuman.joint_sampling import JointState, draw_noise, sample_joint
 from pipelines.synchuman.latent_colours import as_pictures, colour_map
 from pipelines.synchuman.lending import Lender, memory_is_short
+from pipelines.synchuman.networks import encode_picture
 from pipelines.synchuman.picture_embedding import prepare
 from pipelines.synchuman.records import Framed, JointSample
 
@@ -34,7 +35,9 @@ def draw_joint(frame: Framed, params: JointParams, preset: str, ctx: Context) ->
     steps, guided = params.steps, 0.0
     if params.fast:
         steps, guided = min(steps, FAST_STEPS), FAST_GUIDED
-        ctx.warn("Fast mode: fewer steps, partly without guidance. The result is not that of the released program.")
+        ctx.warn(
+            "Fast mode: fewer steps, guided in part, and guidance used twice. The result is not that of the released program."
+        )
     with torch.inference_mode():
         conditions, colours = read_conditions(frame, lender)
         state, strip = _sample(lender, conditions, colours, params, steps, guided)
@@ -51,7 +54,8 @@ def draw_joint(frame: Framed, params: JointParams, preset: str, ctx: Context) ->
 
 def read_conditions(frame: Framed, lender: Lender) -> tuple[Conditions, NDArray[np.float32]]:
     """What the joint network is told, on the CPU in float32, and the map from its latents to colours (5, 3)."""
-    pair = [to_bytes(on_white(picture)) for picture in (frame.canvas, frame.face)]
+    legacy = lender.config.joint.quirks.legacy_rounding
+    pair = [to_bytes(on_white(picture), legacy) for picture in (frame.canvas, frame.face)]
     pictures = torch.from_numpy(np.stack(pair)).permute(0, 3, 1, 2).float() / 255
     latents = _encode(lender, pictures)
     labels = _embed(lender, pair)[ITEMS]
@@ -64,8 +68,7 @@ def _encode(lender: Lender, pictures: Tensor) -> Tensor:
     with lender.network("vae") as vae:
         like = next(vae.parameters())
         # One at a time: the autoencoder's memory grows with what it is given.
-        means = [vae.encode((2 * picture - 1)[None].to(like)).latent_dist.mode() for picture in pictures]
-        return torch.cat(means).float().cpu() * VAE_SCALE
+        return torch.cat([encode_picture(vae, picture[None].to(like)).float().cpu() for picture in pictures])
 
 
 def _embed(lender: Lender, pair: list[NDArray[np.uint8]]) -> Tensor:
@@ -102,7 +105,7 @@ def _sample(
         state = start
         sampled = sample_joint(
             network, conditions, noise, steps=steps, guidance=params.guidance, guided_above=guided,
-            halves_apart=lender.short, start=start,
+            reuse=params.fast, halves_apart=lender.short, start=start,
         )  # fmt: skip
         for state in sampled:
             if not (state.latents.isfinite().all() and state.grid.isfinite().all()):
@@ -135,25 +138,33 @@ def _half(values: Tensor) -> NDArray[np.float16]:
 
 
 _TENSORS = ("latents", "grid", "latents_end", "grid_end")
+_PARTS = ("pictures", "grid")
 
 
 def _arrays_of(state: JointState) -> dict[str, Any]:
     arrays: dict[str, Any] = {name: getattr(state, name).numpy() for name in _TENSORS}
-    for name, velocity in zip(("velocity_pictures", "velocity_grid"), state.velocities, strict=True):
-        arrays[name] = velocity.numpy()
+    for name, pair in (("velocity", state.velocities), ("difference", state.differences)):
+        arrays |= {f"{name}_{part}": value.numpy() for part, value in zip(_PARTS, pair or (), strict=False)}
     return {**arrays, "step": np.array(state.step), "time": np.array(state.time, np.float64)}
 
 
 def _resume(ctx: Context, wanted: list[int]) -> tuple[JointState | None, list[dict[str, NDArray]]]:
     """The last kept state and the estimates kept before it; nothing when any of it is missing."""
     kept = ctx.kept("state")
-    if kept is None or set(kept) != {*_TENSORS, "velocity_pictures", "velocity_grid", "step", "time"}:
+    names = {*_TENSORS, *(f"velocity_{part}" for part in _PARTS), "step", "time"}
+    reused = {f"difference_{part}" for part in _PARTS}
+    if kept is None or set(kept) not in (names, names | reused):
         return None, []
     step = int(kept["step"])
     parts = [ctx.kept(f"estimate_{number:03d}") for number in wanted if number <= step]
     strip = [part for part in parts if part is not None]
     if len(strip) < len(parts):
         return None, []
-    velocities = torch.from_numpy(kept["velocity_pictures"]), torch.from_numpy(kept["velocity_grid"])
+
+    def pair(name: str) -> tuple[Tensor, Tensor]:
+        return torch.from_numpy(kept[f"{name}_pictures"]), torch.from_numpy(kept[f"{name}_grid"])
+
     tensors = {name: torch.from_numpy(kept[name]) for name in _TENSORS}
-    return JointState(step, float(kept["time"]), velocities=velocities, **tensors), strip
+    differences = pair("difference") if reused <= set(kept) else None
+    state = JointState(step, float(kept["time"]), velocities=pair("velocity"), differences=differences, **tensors)
+    return state, strip

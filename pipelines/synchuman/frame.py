@@ -82,9 +82,9 @@ def on_white(rgba: NDArray[np.uint8]) -> Floats:
     return values[..., :3] * alpha + (np.float32(1) - alpha)
 
 
-def to_bytes(rgb: Floats) -> NDArray[np.uint8]:
-    """0..1 -> 8 bits, cut downwards: what both encoders are given."""
-    return (rgb * np.float32(255)).astype(np.uint8)
+def to_bytes(rgb: Floats, legacy_rounding: bool = True) -> NDArray[np.uint8]:
+    """0..1 -> 8 bits, what both encoders are given: cut downwards as in the released program, or rounded."""
+    return (rgb * np.float32(255) + np.float32(0 if legacy_rounding else 0.5)).astype(np.uint8)
 
 
 def token_crop(rgba: NDArray[np.uint8]) -> Crop:
@@ -95,11 +95,11 @@ def token_crop(rgba: NDArray[np.uint8]) -> Crop:
     return Crop((x - half, y - half, x + half, y + half), side)
 
 
-def token_picture(rgba: NDArray[np.uint8], side: int = TOKEN_SIDE) -> NDArray[np.uint8]:
+def token_picture(rgba: NDArray[np.uint8], side: int = TOKEN_SIDE, legacy_rounding: bool = True) -> NDArray[np.uint8]:
     """The picture the image tokens are made from: (side, side, 3) uint8, the person on black."""
     square = Image.fromarray(rgba).crop(token_crop(rgba).box)  # type: ignore[arg-type]  # Pillow rounds the corners
     values = np.asarray(square.resize((side, side), Image.Resampling.LANCZOS)).astype(np.float32) / np.float32(255)
-    return to_bytes(values[..., :3] * values[..., 3:])
+    return to_bytes(values[..., :3] * values[..., 3:], legacy_rounding)
 
 
 def normalise(rgb: NDArray[np.uint8]) -> Floats:

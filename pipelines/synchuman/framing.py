@@ -43,7 +43,8 @@ def framed(matte: Cutout, keypoints: Keypoints, follow: bool, preset: str, ctx: 
     facts = {"cut": lowest >= rgba.shape[0] - CUT, "head_in_box": box, "followed": followed, "preset": preset}
     face = crop_face(canvas)
     ctx.progress(0.9, "canvas and face", np.concatenate([on_white(canvas), on_white(face)], 1))
-    return Framed(canvas, face, token_picture(rgba, token_side(config)), np.array(square, np.float64), facts)
+    tokens = token_picture(rgba, token_side(config), config.joint.quirks.legacy_rounding)
+    return Framed(canvas, face, tokens, np.array(square, np.float64), facts)
 
 
 def token_side(config: SyncHumanConfig) -> int:

@@ -20,7 +20,8 @@ VAE_SCALE = 0.18215
 class JointState:
     """After `step` steps, at time t: latents (10, 4, S, S), grid (1, 8, V, V, V), and the estimates of their ends.
 
-    velocities: the guided ones of the step that led here; zero before the first.
+    velocities: the guided ones of the step that led here. differences: with the photo less without it, of the last
+    step that was evaluated both ways; None before there was one. Each of pictures and grid.
     """
 
     step: int
@@ -30,6 +31,7 @@ class JointState:
     latents_end: Tensor
     grid_end: Tensor
     velocities: tuple[Tensor, Tensor]
+    differences: tuple[Tensor, Tensor] | None = None
 
 
 def times(steps: int, rescale: float = 3.0) -> NDArray[np.float64]:
@@ -77,29 +79,39 @@ def sample_joint(
     guidance: float = 3.0,
     halves_apart: bool = False,
     guided_above: float = 0.0,
+    reuse: bool = False,
     start: JointState | None = None,
 ) -> Iterator[JointState]:
     """Every state after the first: take the last; stop asking to cancel; give one back as `start` to resume.
 
     noise: pictures (10, 4, S, S) and grid (1, 8, V, V, V). halves_apart: evaluate the guidance halves one after the
     other; half the memory, the same numbers but for rounding. guided_above: times up to this one are not guided, which
-    saves half of their work and is not the released procedure. The state stays where the noise is and in its type,
-    whatever the network's: float32 on the CPU is right for a float16 network on a card.
+    saves half of their work and is not the released procedure. reuse: every other guided step takes what guidance adds
+    from the step before it instead of evaluating without the photo; not the released procedure either. The state stays
+    where the noise is and in its type, whatever the network's: float32 on the CPU is right for a float16 network on a
+    card.
     """
     schedule = times(steps)
     latents, grid = noise if start is None else (start.latents, start.grid)
     rounded = network.config.quirks.round_time_3d
+    differences = None if start is None else start.differences
     for i in range(0 if start is None else start.step, steps):
         at, following = float(schedule[i]), float(schedule[i + 1])
         moments = network_times(at, rounded)
-        if at > guided_above:
-            raw = guided_velocities(network, conditions, latents, grid, moments, halves_apart)
-            v2d, v3d = (guide(uncond.to(latents), cond.to(latents), guidance) for uncond, cond in raw)
-        else:
+        if at <= guided_above:
             v2d, v3d = (v.to(latents) for v in conditional_velocities(network, conditions, latents, grid, moments))
+        elif reuse and i % 2 and differences is not None:
+            plain = conditional_velocities(network, conditions, latents, grid, moments)
+            v2d, v3d = (v.to(latents) + (guidance - 1) * d for v, d in zip(plain, differences, strict=True))
+        else:
+            raw = guided_velocities(network, conditions, latents, grid, moments, halves_apart)
+            pairs = [(uncond.to(latents), cond.to(latents)) for uncond, cond in raw]
+            v2d, v3d = (guide(uncond, cond, guidance) for uncond, cond in pairs)
+            if reuse:
+                differences = pairs[0][1] - pairs[0][0], pairs[1][1] - pairs[1][0]
         ends = euler(latents, v2d, at, 0.0), euler(grid, v3d, at, 0.0)
         latents, grid = euler(latents, v2d, at, following), euler(grid, v3d, at, following)
-        yield JointState(i + 1, following, latents, grid, *ends, (v2d, v3d))
+        yield JointState(i + 1, following, latents, grid, *ends, (v2d, v3d), differences)
 
 
 def conditional_velocities(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
-from torch import nn
+from torch import Tensor, nn
 
 from pipelines.step import UserError
 from pipelines.synchuman.configuration import TINY, AutoencoderConfig, SyncHumanConfig
@@ -89,6 +90,20 @@ def autoencoder(config: AutoencoderConfig) -> nn.Module:
         layers_per_block=config.layers,
         norm_num_groups=config.groups,
     )
+
+
+def encode_picture(vae: Any, pictures: Tensor) -> Tensor:
+    """(n, 3, S, S) 0..1 -> (n, 4, S/8, S/8) float32: the mean of what the autoencoder sees, in the joint network's scale."""
+    seen = vae.encode(2 * pictures - 1)
+    # The distilled autoencoder has no spread around its latents.
+    mean: Tensor = seen.latent_dist.mode() if hasattr(seen, "latent_dist") else seen.latents
+    return mean.float() * vae.config.scaling_factor
+
+
+def decode_latents(vae: Any, latents: Tensor, like: Tensor) -> Tensor:
+    """The inverse of `encode_picture`, (n, 3, S, S) 0..1 in the type and on the device of `like`."""
+    decoded: Tensor = vae.decode((latents / vae.config.scaling_factor).to(like)).sample
+    return (decoded / 2 + 0.5).clamp(0, 1)
 
 
 def without_memory(config: SyncHumanConfig) -> dict[str, nn.Module]:

@@ -124,7 +124,8 @@ def decoder_config(settings: Settings, first_weight: tuple[int, ...] | None = No
     representation = args.get("representation_config", {})
     if "num_gaussians" in representation:
         _refuse_others(representation, _GAUSSIAN_FIXED, "the Gaussian decoder")
-    width, features = int(args["model_channels"]), int(args["mv_dim"])
+    # The published files do not state the width of the views' features: it is the image encoder's.
+    width, features = int(args["model_channels"]), int(args.get("mv_dim", RELEASED.decoder.features))
     mode = args.get("mv_condition_mode", "4_view")
     if first_weight is not None:
         mode = mode_of(first_weight[1], width, features)

@@ -14,7 +14,6 @@ from pipelines.synchuman.frame import CANVAS, MEAN, STD
 
 ENCODER_SIDE = 896
 FACE_CANVAS = 1536
-FACE_TILE = 512
 FOREGROUND_BELOW = 230  # a pixel belongs to the person where any channel of its normal map is darker
 
 Bytes = NDArray[np.uint8]
@@ -32,11 +31,10 @@ def for_encoder(views: Tensor, side: int = ENCODER_SIDE) -> Tensor:
     return (F.interpolate(views, (side, side), mode="bilinear") - mean) / std
 
 
-def face_canvas(face: Tensor) -> Tensor:
-    """(3, S, S) 0..1 face view -> (3, 1536, 1536): on white, at its place in a front view of twice the size."""
-    canvas = face.new_ones(3, FACE_CANVAS, FACE_CANVAS)
-    tile = F.interpolate(face[None], (FACE_TILE, FACE_TILE), mode="bilinear")[0]
-    canvas[:, :FACE_TILE, FACE_TILE : 2 * FACE_TILE] = tile
+def face_canvas(face: Tensor, side: int = FACE_CANVAS) -> Tensor:
+    """(3, S, S) 0..1 face view -> (3, side, side): on white, at its place in a front view of that size."""
+    canvas, tile = face.new_ones(3, side, side), side // 3
+    canvas[:, :tile, tile : 2 * tile] = F.interpolate(face[None], (tile, tile), mode="bilinear")[0]
     return canvas
 
 

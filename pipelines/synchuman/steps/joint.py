@@ -17,7 +17,9 @@ class JointParams:
     steps: int = knob(50, "Sampling steps from noise to pictures.", low=1, high=200)
     guidance: float = knob(3.0, "How strongly the photo steers the pictures and the grid.", low=1.0, high=10.0)
     kept: int = knob(12, "How many of the estimates on the way are kept to be looked at.", low=1, high=50)
-    fast: bool = knob(False, "At most 25 steps, guided only above half of the time: quicker, and another result.")
+    fast: bool = knob(
+        False, "At most 25 steps, guided above half of the time and there every other step: quicker, another result."
+    )
     memory: str = knob("auto", "Short: one network at a time and guidance halves apart; the same but for rounding.",
                        choices=MEMORY, affects_result=False)  # fmt: skip
 
@@ -33,7 +35,7 @@ def joint_step(preset: str) -> Step:
     """The step on a preset: 'released' names its weights, 'tiny' has none."""
     weights = () if preset == "tiny" else ("synchuman.stage1", "synchuman.tokens", "synchuman.prompts")
 
-    @step("synchuman.joint", version=1, title="Views and voxels", weights=weights, backends=("cpu", "cuda"), seeded=True,
+    @step("synchuman.joint", version=2, title="Views and voxels", weights=weights, backends=("cpu", "cuda"), seeded=True,
           kind="generated")  # fmt: skip
     def joint(synchuman_frame: Framed, params: JointParams, ctx: Context) -> JointSample:
         """Ten pictures and a latent grid by rectified flow from noise, two networks coupled at every step.

@@ -8,6 +8,8 @@ from pipelines.records import Body, Mesh, Splats
 from pipelines.step import Context, Step, knob, step
 from pipelines.synchuman.records import CleanedSurface, Framed, TenPictures
 
+WAYS = ("projection", "optimised")
+
 
 @dataclass(frozen=True)
 class TextureParams:
@@ -19,6 +21,11 @@ class TextureParams:
     render_size: int = knob(768, "Side of these pictures of the splats.", low=64, high=1024, unit="px")
     sharpness: float = knob(4.0, "How strongly the view that looks straight at a place outweighs the others.", low=0.0,
                             high=16.0)  # fmt: skip
+    way: str = knob("projection", "Projection takes seconds; optimised is the released program's way, minutes on a CPU.",
+                    choices=WAYS)  # fmt: skip
+    steps: int = knob(1000, "Optimised: how many steps, one picture each.", low=20, high=5000)
+    bake_renders: int = knob(95, "Optimised: how many pictures of the splats beside the five views.", low=0, high=400)
+    bake_size: int = knob(1024, "Optimised: side of these pictures.", low=64, high=2048, unit="px")
 
 
 @dataclass(frozen=True)
@@ -28,12 +35,15 @@ class TinyTextureParams(TextureParams):
     texture: int = knob(256, "Side of the texture.", low=128, high=4096, unit="px")
     renders: int = knob(6, "From how many sides the splats colour what no view sees.", low=0, high=95)
     render_size: int = knob(128, "Side of these pictures of the splats.", low=64, high=1024, unit="px")
+    steps: int = knob(100, "Optimised: how many steps, one picture each.", low=20, high=5000)
+    bake_renders: int = knob(20, "Optimised: how many pictures of the splats beside the five views.", low=0, high=400)
+    bake_size: int = knob(128, "Optimised: side of these pictures.", low=64, high=2048, unit="px")
 
 
 def texture_step(preset: str) -> Step:
     """The step; the stand-in preset makes a smaller texture."""
 
-    @step("synchuman.texture", version=2, title="Mesh", kind="mixed")
+    @step("synchuman.texture", version=2, title="Mesh", kind="mixed", backends=("cpu", "cuda"), seeded=True)
     def texture(synchuman_frame: Framed, synchuman_views: TenPictures, synchuman_clean: CleanedSurface,
                 synchuman_splats: Splats, body_fit: Body, params: TextureParams, ctx: Context) -> Mesh:  # fmt: skip
         """The surface unwrapped; the photo's colours first, then the other views', then those of the splats."""
