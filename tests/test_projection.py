@@ -17,7 +17,7 @@ from pipelines.geometry.mesh_raster import rasterise_mesh
 from pipelines.geometry.surface import signed_volume
 from pipelines.projection import colour_fit, gaussians
 from pipelines.projection.anchor import Anchor, choose_anchor
-from pipelines.projection.back_colours import Heads, back_colours
+from pipelines.projection.back_colours import back_colours
 from pipelines.projection.body_maps import BodyMapsParams, body_maps
 from pipelines.projection.body_mesh import part_labels
 from pipelines.projection.colour_fit import Drawing, fit_colours
@@ -25,6 +25,7 @@ from pipelines.projection.columns import solid_surface
 from pipelines.projection.hull import inside_hull
 from pipelines.projection.layers import LayersParams, layers
 from pipelines.projection.membrane import fill
+from pipelines.projection.nape import Heads
 from pipelines.projection.outline import depth_inside, half_width, nearest, rounded
 from pipelines.projection.quadtree import LEVELS, blocks, cells, missed
 from pipelines.projection.sampling import Grid
@@ -237,9 +238,8 @@ def test_what_hangs_beside_the_body_has_its_own_colour_from_behind() -> None:
     inside = depth_inside(mask)
 
     def behind(covered: np.ndarray) -> np.ndarray:
-        return back_colours(rgb, mask, inside, (part, part), names, Heads(none, none, none), none, covered, 20.0, 0.01)[
-            0
-        ]
+        heads = Heads(none, none, none)
+        return back_colours(rgb, mask, inside, (part, part), names, heads, none, covered, none, 20.0, 0.01)[0]
 
     outer, legs = flap & (columns > 74), body & (rows > 62)
     assert np.abs(behind(body)[outer] - jacket).max() < 0.02
@@ -428,7 +428,7 @@ def test_a_hand_before_the_hip_makes_no_web() -> None:
 
 
 def test_an_open_jacket_a_strap_and_the_neck() -> None:
-    """What the trunk's outline does not show stays in front; the nape is skin, not shirt."""
+    """What the trunk's outline does not show stays in front; the nape is hair above and skin below, not shirt."""
     person, maps, result, _ = made()
     names = result.arrays["part_names"]
     rgba = person["cutout"].rgba.copy()
@@ -444,9 +444,11 @@ def test_an_open_jacket_a_strap_and_the_neck() -> None:
     apart = [np.linalg.norm(a["back_rgb"][core] - colour, axis=1) for colour in (jacket, shirt)]
     assert core.sum() > 300 and (apart[0] < apart[1]).mean() > 0.97
     nape = np.isin(a["back_part"], part_labels(names, "neck")) & (depth_inside(a["mask"]) > 3)
-    skin = np.array(COLOURS["neck"]) * 0.8
-    apart = [np.linalg.norm(a["back_rgb"][nape] - colour, axis=1) for colour in (skin, jacket)]
-    assert nape.sum() > 20 and (apart[0] < apart[1]).mean() > 0.8
+    level = np.indices(nape.shape)[0]
+    low, high = (level > np.quantile(level[nape], 0.75)) & nape, (level < np.quantile(level[nape], 0.25)) & nape
+    for part, own in ((low, np.array(COLOURS["neck"]) * 0.8), (high, np.array(COLOURS["scalp"]) * 0.8)):
+        apart = [np.linalg.norm(a["back_rgb"][part] - colour, axis=1) for colour in (own, jacket)]
+        assert part.sum() > 20 and (apart[0] < apart[1]).mean() > 0.8
 
 
 # -- the front's cells --------------------------------------------------------------------------------------------

@@ -8,14 +8,13 @@ around: a face is never copied to where the body has none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.projection.body_mesh import cloth_groups, limbs, part_labels
 from pipelines.projection.cloth_pieces import clothes
+from pipelines.projection.nape import Heads, nape_colours
 from pipelines.projection.outline import smooth
 from pipelines.projection.replaced import replace
 
@@ -24,25 +23,16 @@ Mask = NDArray[np.bool_]
 BESIDE = 0.03  # metres from the fitted body in the picture, beyond which the photo shows what hangs beside it
 
 
-@dataclass(frozen=True)
-class Heads:
-    """What is known of the head in the picture, all (h, w) bool: `head` its pixels (hair and hat too), `face` the
-    face as seen, `back_face` where the far side of the body is the face."""
-
-    head: Mask
-    face: Mask
-    back_face: Mask
-
-
 def back_colours(
     rgb: Floats, mask: Mask, inside: Floats, sides: tuple[NDArray[np.uint8], NDArray[np.uint8]], names: NDArray,
-    heads: Heads, two: Mask, covered: Mask, likeness: float, pixel: float,
+    heads: Heads, two: Mask, covered: Mask, arms: Mask, likeness: float, pixel: float,
 ) -> tuple[Floats, Mask]:  # fmt: skip
     """(h, w, 3) colours of the far side, and (h, w) bool where they are not the photo's own pixel.
 
     rgb, mask: the photo. inside: distance to the outline, px. sides: body part on the front and on the back,
     filled up over the mask. two: the ray meets two limbs, so that the front's colour says nothing of the back.
-    covered: the fitted body is there; what hangs beside it (a coat's flap, hair) is a sheet of one colour.
+    covered: the fitted body is there; what hangs beside it (a coat's flap, hair) is a sheet of one colour. arms: the
+    fitted forearms and hands are there in front.
     likeness: how far (CIELAB) a piece of cloth may be from the cloth at the outline and still be the same cloth.
     pixel: metres per pixel.
     """
@@ -54,10 +44,12 @@ def back_colours(
     other = mask & ((limb[sides[0]] != limb[sides[1]]) | two)
     copied = mask & ~heads.head
     # Nothing opens in front of an arm or a shin, as a jacket does before the trunk.
-    alike = np.isin(part, part_labels(names, "upper_arm", "forearm", "hand", "shin", "foot")) & mask & ~heads.head
     cloth = cloth_groups(names)
+    alike = np.isin(part, part_labels(names, "upper_arm", "forearm", "hand", "shin", "foot")) & mask & ~heads.head
+    alike &= cloth[sides[0]] == cloth[sides[1]]
     telling = ~np.isin(part, part_labels(names, "forearm", "hand", "foot"))
-    worn = clothes(rgb, mask & ~heads.head, telling, cloth[part] == 0, inside, likeness, pixel)
+    skin = skin_colour(rgb, mask, part, names, heads.face & ~heads.back_face)
+    worn = clothes(rgb, mask & ~heads.head, telling, cloth[part] == 0, arms, skin, inside, likeness, pixel)
     beside = mask & (cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, 3) > BESIDE / pixel)
     copied &= worn.around | alike | beside
     copied = drop_specks(copied | ~mask | heads.head, pixel) & mask & ~heads.head & ~other
@@ -75,19 +67,14 @@ def back_colours(
         trunk = number == 0
         unsure = doubtful | worn.limb if trunk else doubtful
         result = replace(result, rgb, copied & ~other, own, blur, unsure, worn.garment if trunk else None)
-    skin = skin_colour(rgb, mask, part, names)
     bare_behind = heads.back_face & ~heads.face
     nape = np.isin(sides[1], part_labels(names, "neck")) & mask
-    # A scarf or a collar shows beside the face; where nothing does, the nape is skin and not the shirt below.
+    # A scarf or a collar shows beside the face; where nothing does, the nape is hair and skin and not the shirt below.
     if (nape & copied & ~other).sum() < nape.sum() / 3:
         # The rim of what is copied is mixed with what replaces its surroundings.
         nape &= other | ~cv2.erode(copied.astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool)
-        hair = hair_beside(rgb, calm, mask, heads, nape, pixel)
-        if hair is None:
-            bare_behind = bare_behind | nape
-        else:
-            result = np.where(nape[..., None], hair, result)
-            copied &= ~nape
+        result = nape_colours(result, rgb, calm, mask, covered, heads, nape, skin, pixel)
+        copied &= ~nape
     if skin is not None and bare_behind.any():
         plain = smooth((bare_behind & mask).astype(np.float32), mask, blur)[..., None]
         result = result * (1 - plain) + skin * plain
@@ -118,26 +105,6 @@ def hair_that_goes_around(calm: Floats, mask: Mask, heads: Heads) -> Mask:
     return solid if solid.sum() > 0.3 * found.sum() else found
 
 
-def hair_beside(rgb: Floats, calm: Floats, mask: Mask, heads: Heads, nape: Mask, pixel: float) -> Floats | None:
-    """(3,) colour of long hair, None where the nape is bare: hair that falls behind shows beside the neck, within
-    10 cm, as what is nearer to the top of the head than to the face."""
-    face = heads.face & ~heads.back_face
-    if not (face.any() and nape.any()):
-        return None
-    top = np.flatnonzero(face.any(1))[0]
-    above = heads.head & mask & ~face & (np.arange(len(mask))[:, None] < top)
-    if above.sum() < 8:
-        return None
-    hair, skin = np.median(calm[above], 0), np.median(calm[face], 0)
-    reach = 2 * max(round(0.1 / pixel), 1) + 1
-    beside = cv2.dilate(nape.astype(np.uint8), np.ones((1, reach), np.uint8)).astype(bool)
-    beside &= mask & ~face & ~nape
-    like_hair = ((calm - hair) ** 2).sum(-1) < 0.5 * ((calm - skin) ** 2).sum(-1)
-    if (beside & like_hair).sum() < max(0.5 * beside.sum(), 0.5 * nape.sum()):
-        return None
-    return np.median(rgb[above], 0).astype(np.float32)
-
-
 def drop_specks(copied: Mask, pixel: float) -> Mask:
     """Islands of less than about 2 cm^2 follow what surrounds them; what is replaced takes its blurred rim along."""
     least = 2e-4 / pixel**2
@@ -151,13 +118,18 @@ def drop_specks(copied: Mask, pixel: float) -> Mask:
     return cv2.erode(copied.astype(np.uint8), kernel).astype(bool)
 
 
-def skin_colour(rgb: Floats, mask: Mask, part: NDArray[np.uint8], names: NDArray) -> Floats | None:
-    """(3,) median of the bare skin in the picture (hands, neck, ears), None when there is none to be seen.
+def skin_colour(rgb: Floats, mask: Mask, part: NDArray[np.uint8], names: NDArray, face: Mask) -> Floats | None:
+    """(3,) median of the bare skin in the picture, None when there is none to be seen: of the face (h, w) if it shows,
+    else of hands and neck, else of arms, which more often than not are in sleeves.
 
-    Skin by its chroma: the YCbCr box of Chai & Ngan (1999), which holds for light and dark skin alike.
+    Skin by its chroma: the YCbCr box of Chai & Ngan (1999), which holds for light and dark skin alike, and for much
+    beige cloth too.
     """
     ycc = cv2.cvtColor(np.ascontiguousarray(rgb, np.float32), cv2.COLOR_RGB2YCrCb)
     cr, cb = ycc[..., 1] * 255, ycc[..., 2] * 255
     skin = (cr > 133) & (cr < 173) & (cb > 77) & (cb < 127) & mask
-    skin &= np.isin(part, part_labels(names, "hand", "forearm", "neck", "head", "face", "upper_arm"))
-    return np.median(rgb[skin], 0).astype(np.float32) if skin.sum() >= 12 else None
+    for where in (face, np.isin(part, part_labels(names, "hand", "neck", "head", "face")),
+                  np.isin(part, part_labels(names, "forearm", "upper_arm"))):  # fmt: skip
+        if (skin & where).sum() >= 12:
+            return np.median(rgb[skin & where], 0).astype(np.float32)
+    return None

@@ -3,7 +3,9 @@
 The picture is parted into pieces of one cloth (a garment, its shaded half, a stripe). Front and back meet at the
 outline: at every height it is asked how much of the outline there has a piece's colour. The pieces that make a fair
 share go around whole, so that trousers whose sides hang behind hands at the seat are known by the legs below; a shirt
-in an open jacket, a tie, a print or a scarf makes none and is not on the back.
+in an open jacket, a tie, a print or a scarf makes none and is not on the back. A patterned cloth has no colour of its
+own: it goes around where the outline on the left and on the right shows its colours about as often as the inside does.
+An arm before the trunk, whose sleeve or elbow may well be at the outline, tells nothing of the trunk and is not on it.
 """
 
 from __future__ import annotations
@@ -29,6 +31,14 @@ SHARE = 0.45  # of the outline at its height: what shows on one of the two sides
 PRINT = 1.5  # times the likeness: a spot in a piece that is further from the piece's colour is a print
 GARMENT = 2.0  # times the likeness: pieces nearer than that are one garment, light and shade
 OWN = 0.3  # of its pixels that a piece of the trunk's and legs' clothes has there; skin of an arm has fewer
+MISS = 0.03  # metres by which a fitted arm may miss the arm in the photo
+SKIN = 2.0  # times the likeness: an arm's piece nearer to the skin's colour is bare
+FORE = 0.5  # of its pixels that a piece has on a fitted forearm and hand to be the arm's
+ALIKE = 0.5  # times as often as inside: a colour that the outline shows so often on both sides is the pattern's
+RARE = 0.08  # of the width: what is rarer (a strap, a hand) the outline shows by chance
+AROUND = 0.03  # metres: a pattern is a pattern by what lies so far around
+MOST = 0.6  # of the pixels around that have the pattern's colours
+MIXED = 1.5  # pixels at the outline whose colour is half the background's
 
 
 class Clothes(NamedTuple):
@@ -41,36 +51,93 @@ class Clothes(NamedTuple):
 
 
 def clothes(
-    rgb: Floats, region: Mask, telling: Mask, trunk: Mask, inside: Floats, likeness: float, pixel: float
-) -> Clothes:
+    rgb: Floats, region: Mask, telling: Mask, trunk: Mask, arms: Mask, skin: Floats | None, inside: Floats,
+    likeness: float, pixel: float,
+) -> Clothes:  # fmt: skip
     """What goes around of the region (h, w) of a photo (h, w, 3).
 
-    telling: where the outline tells of clothes (no hands, no feet). trunk: the trunk and the legs. inside: distance to
-    the outline, px. likeness: colour difference (CIELAB, brightness counts less) below which two pieces are one cloth:
-    0 lets nothing go around, 200 all. pixel: metres per pixel.
+    telling: where the outline tells of clothes (no hands, no feet). trunk: the trunk and the legs. arms: the fitted
+    forearms and hands where they are in front. skin (3,): its colour, None when unknown. inside: distance to the
+    outline, px. likeness: colour difference (CIELAB, brightness counts less) below which two pieces are one cloth: 0
+    lets nothing go around, 200 all. pixel: metres per pixel.
     """
     piece, colour = pieces(rgb, region, pixel)
     apart = np.sqrt(((colour[:, None] - colour[None]) ** 2).sum(-1))
-    rim = region & telling & (inside > 0.5) & (inside < np.maximum(0.25 * half_width(inside), 2.5))
     height, count = len(region), len(colour)
+    number = np.bincount(piece[region], minlength=count)
+    reach = 2 * round(MISS / pixel) + 1
+    near_arm = cv2.dilate(arms.astype(np.uint8), np.ones((reach, reach), np.uint8)).astype(bool)
+    limb = np.bincount(piece[region & trunk], minlength=count) < OWN * number
+    fore = np.bincount(piece[region & near_arm], minlength=count) > FORE * number
+    # A sleeve of the same cloth as the trunk that it touches is as good as the trunk.
+    fore &= ~(touching(piece, region, count) & (apart < likeness) & ~(limb | fore)).any(1)
+    # What sleeves are made of, the trunk may well wear; of bare arms it tells nothing.
+    bare = fore & False
+    if skin is not None:
+        bare = fore & (np.linalg.norm(colour - weighed(skin[None, None])[0, 0], axis=1) < SKIN * likeness)
+    rim = region & telling & (inside > 0.5) & (inside < np.maximum(0.25 * half_width(inside), 2.5)) & ~bare[piece]
     row_of_piece = np.arange(height)[:, None] * count + piece
     width, at_rim = (
         np.bincount(row_of_piece[m], minlength=height * count).reshape(height, count).astype(float)
         for m in (region, rim)
     )
-    own = gaussian_filter1d(width * (at_rim @ (apart < likeness)), ALONG / pixel, axis=0, mode="constant")
-    every = gaussian_filter1d(width * at_rim.sum(1, keepdims=True), ALONG / pixel, axis=0, mode="constant")
+    own = along(width * (at_rim @ (apart < likeness)), pixel)
+    every = along(width * at_rim.sum(1, keepdims=True), pixel)
     # Where arms hide all of the outline nothing speaks against a piece.
     share = np.where(every > 1e-6, own / np.maximum(every, 1e-6), 1.0)
-    number = np.bincount(piece[region], minlength=count)
     sums = np.stack([np.bincount(piece[region], rgb[..., c][region], count) for c in range(3)], -1)
     garment = (apart < GARMENT * likeness).astype(float)
     mean = ((garment @ sums) / np.maximum(garment @ number, 1)[:, None]).astype(np.float32)
     calm = weighed(smooth(rgb, region, 0.006 / pixel))
     plain = ((calm - weighed(mean[None])[0][piece]) ** 2).sum(-1) < (PRINT * likeness) ** 2
-    limb = np.bincount(piece[region & trunk], minlength=count) < OWN * number
     around = region & plain & (share.ravel()[row_of_piece] > SHARE)
-    return Clothes(around, mean[piece] * region[..., None], region & limb[piece])
+    around |= patterned(calm, region & ~fore[piece], rim & (inside > MIXED), likeness, pixel)
+    return Clothes(around & ~fore[piece], mean[piece] * region[..., None], region & (limb | fore)[piece])
+
+
+def touching(piece: NDArray[np.intp], region: Mask, count: int) -> NDArray[np.bool_]:
+    """(count, count) whether two of the pieces (h, w) lie side by side in a region."""
+    result = np.zeros((count, count), bool)
+    for here, there in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+        both = region[here] & region[there]
+        result[piece[here][both], piece[there][both]] = True
+    return result | result.T
+
+
+def along(values: NDArray[np.float64], pixel: float) -> NDArray[np.float64]:
+    """(h, n) values of the rows, each with those at about its height."""
+    return np.asarray(gaussian_filter1d(values, ALONG / pixel, axis=0, mode="constant"))
+
+
+def patterned(calm: Floats, region: Mask, rim: Mask, likeness: float, pixel: float) -> Mask:
+    """(h, w) the pixels of a region in cloth of several colours that the rim (h, w) has on the left and on the right
+    nearly as often as the region at that height. calm (h, w, 3): colours as `weighed`, without grain."""
+    step = max(likeness, 1.0)
+    height = len(region)
+    bins = np.round(calm / step).astype(np.int64) + 64
+    shades, kind = np.unique(((bins[..., 0] << 16) + (bins[..., 1] << 8) + bins[..., 2])[region], return_inverse=True)
+    if likeness <= 0 or not len(shades):
+        return np.zeros_like(region)
+    count = len(shades)
+    centre = np.stack([shades >> 16, (shades >> 8) & 255, shades & 255], -1)
+    alike = (((centre[:, None] - centre[None]) ** 2).sum(-1) <= 2).astype(float)
+    rows, columns = np.nonzero(region)
+    middle = (region * np.arange(region.shape[1])).sum(1) / np.maximum(region.sum(1), 1)
+    at_rim, left = rim[rows, columns], columns < middle[rows]
+    often = []
+    for chosen in (np.ones(len(rows), bool), at_rim & left, at_rim & ~left):
+        found = np.bincount(rows[chosen] * count + kind[chosen], minlength=height * count).reshape(height, count)
+        here = along(found.astype(float) @ alike, pixel)
+        every = along(found.sum(1, keepdims=True).astype(float), pixel)
+        often.append(here / np.maximum(every, 1e-9))
+    both = (np.minimum(often[1], often[2]) > ALIKE * often[0]) & (often[0] > RARE)
+    fits = np.zeros(region.shape, np.float32)
+    fits[rows, columns] = both[rows, kind]
+    near, wide = AROUND / 2 / pixel, AROUND / pixel
+    several = (smooth(calm**2, region, near) - smooth(calm, region, near) ** 2).sum(-1) > likeness**2
+    # A hem or an open jacket's edge is a line between two colours, a pattern has them all around.
+    all_around = smooth(several.astype(np.float32), region, 1.5 * wide) > MOST
+    return (fits > 0) & (smooth(fits, region, near) > MOST) & all_around
 
 
 def pieces(rgb: Floats, region: Mask, pixel: float) -> tuple[NDArray[np.intp], Floats]:

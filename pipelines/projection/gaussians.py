@@ -57,7 +57,7 @@ def gaussians(layers: Layers, body_fit: Body, matte: Cutout, params: SplatsParam
     if params.sides:
         cell = CELL * float(np.median(grid.step[grid.mask]))
         surface = closed_surface(layers, cell)
-        layers = Layers(settled(layers.arrays, layers.camera, surface[0], LOST * cell), layers.camera)
+        layers = Layers(settled(layers.arrays, layers.camera, surface, LOST * cell), layers.camera)
         sets = [walls(grid, surface, cell, inset, cloth_groups(layers.arrays["part_names"]))]
     far = resample(layers.arrays, layers.camera, scale * BACK_SCALE)
     sets.insert(0, back(far, blur * BACK_SCALE**2, inset * BACK_SCALE))

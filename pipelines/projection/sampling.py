@@ -18,8 +18,10 @@ SURFACES = ("front", "back", "leave", "enter")
 SPREAD = 0.42  # standard deviation of a splat in steps of the grid: below 0.35 sides get holes, above 0.5 it blurs
 THIN = 0.2  # standard deviation across the surface, in steps of the grid
 MIXED = 1.5  # grid pixels at the outline whose colour is a mixture with the background
-STRETCH = 8.0  # a step in depth beyond this many grid steps is an edge, not a slope ...
-STEEP = 3.0  # ... and beyond this many the surface is seen too flatly: the sides' own splats cover it
+STRETCH = 8.0  # a step in depth beyond this many grid steps parts two surfaces
+STEEP = 3.0  # beyond this many steps the surface is seen too flatly: the sides' own splats cover it ...
+EDGE = 4.0  # ... and beyond this many it is an edge, and a splat along it a needle
+EVEN = 3.0  # steps of depth between a pixel and a mean of its neighbours, beyond which that floats between surfaces
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ def resample(layers: dict[str, NDArray], camera: Camera, scale: float, mixed: fl
     columns = np.clip(np.round(x).astype(int), 0, camera.width - 1)
     rows = np.clip(np.round(y).astype(int), 0, camera.height - 1)
     mask = layers["mask"][rows, columns]
-    depth = np.stack([_depth(layers[name], layers["mask"], x, y, rows, columns) for name in SURFACES])
+    # Metres per pixel of the layers.
+    step = float(np.median(layers["front"][layers["mask"]])) / camera.K[0, 0] if layers["mask"].any() else 0.0
+    depth = np.stack([_depth(layers[name], layers["mask"], x, y, rows, columns, step) for name in SURFACES])
     inside = depth_inside(mask)
     rgb = np.stack(
         [
@@ -63,7 +67,7 @@ def resample(layers: dict[str, NDArray], camera: Camera, scale: float, mixed: fl
     )
     alpha = np.clip(_scaled(layers["alpha"], width, height), 0, 1)
     part = np.stack([layers["front_part"][rows, columns], layers["back_part"][rows, columns]])
-    step = depth[:2].mean(0) / grid.K[0, 0]
+    fine_step = depth[:2].mean(0) / grid.K[0, 0]
     seen, arm = (layers[name][rows, columns] for name in ("seen", "arm"))
     return Grid(
         grid,
@@ -75,7 +79,7 @@ def resample(layers: dict[str, NDArray], camera: Camera, scale: float, mixed: fl
         part,
         seen,
         arm,
-        step,
+        fine_step,
         inside,
     )
 
@@ -101,14 +105,14 @@ def inward(inside: Floats) -> Floats:
     return direction / np.maximum(np.linalg.norm(direction, axis=-1, keepdims=True), 1e-6)
 
 
-def _depth(depth: Floats, mask: NDArray, x: Floats, y: Floats, rows: NDArray, columns: NDArray) -> Floats:
+def _depth(depth: Floats, mask: NDArray, x: Floats, y: Floats, rows: NDArray, columns: NDArray, step: float) -> Floats:
     weight = mask.astype(np.float32)
     total = cv2.remap(depth * weight, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     share = cv2.remap(weight, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     nearest = depth[rows, columns]
     mean = total / np.maximum(share, 1e-3)
     # Between two surfaces the mean lies on neither of them.
-    return np.where((share > 0.01) & (np.abs(mean - nearest) < 0.02), mean, nearest).astype(np.float32)
+    return np.where((share > 0.01) & (np.abs(mean - nearest) < EVEN * step), mean, nearest).astype(np.float32)
 
 
 def _colour(rgb: Floats, mask: NDArray, width: int, height: int) -> Floats:
@@ -192,6 +196,6 @@ def _tangent(depth: Floats, sheet: NDArray, rays: NDArray[np.float64], step: Flo
     behind = np.pad(jump, pad, constant_values=np.inf)
     slope = np.where(np.abs(ahead) < np.abs(behind), ahead, behind)
     held = np.clip(slope, -STEEP * step, STEEP * step)
-    slope = np.where(np.abs(slope) <= STRETCH * step, held, 0.0)
+    slope = np.where(np.abs(slope) <= EDGE * step, held, 0.0)
     across = np.gradient(rays, axis=axis)
     return across * depth[..., None] + rays * slope[..., None]

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from pipelines.geometry.cameras import Camera
 from pipelines.projection.anchor import choose_anchor
-from pipelines.projection.back_colours import Heads, back_colours
-from pipelines.projection.body_mesh import limbs, part_labels
+from pipelines.projection.back_colours import back_colours
+from pipelines.projection.body_mesh import ARM_END, limbs, part_labels
 from pipelines.projection.body_surfaces import NOTHING
 from pipelines.projection.layers import LayersParams
+from pipelines.projection.nape import Heads
 from pipelines.projection.outline import depth_inside, nearest
 from pipelines.projection.solid import Shape, solidify
 from pipelines.records import GRAZING, SEEN, Body, BodyMaps, Cutout, Keypoints, Layers
@@ -62,7 +63,10 @@ def two_surfaces(
     inside = depth_inside(mask)
     sides = (front_part, back_part)
     covered = maps["full_front"] > 0
-    back_rgb, made = back_colours(rgb, mask, inside, sides, names, heads, solid.two, covered, params.likeness, pixel)
+    arms = np.isin(maps["full_front_part"], part_labels(names, *ARM_END))
+    back_rgb, made = back_colours(
+        rgb, mask, inside, sides, names, heads, solid.two, covered, arms, params.likeness, pixel
+    )
     ctx.progress(1.0, "front and back", np.hstack([rgb, back_rgb]) * np.hstack([mask, mask])[..., None])
     facing = facing_camera(solid.front, mask, camera)
     arrays = {
