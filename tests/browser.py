@@ -61,10 +61,12 @@ folder.finish()
 class Server:
     """One running server. `url` ends in a slash; `store` is its folder."""
 
-    def __init__(self, store: Path, *, root_path: str = "", system: str = "fake", **environment: str) -> None:
+    def __init__(
+        self, store: Path, *, root_path: str = "", system: str = "fake", port: int = 0, **environment: str
+    ) -> None:  # fmt: skip
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+            self.port = port or probe.getsockname()[1]
         self.store, self.url = store, f"http://127.0.0.1:{self.port}/"
         self.log = store.parent / f"server-{self.port}.log"
         settings = {
@@ -96,6 +98,11 @@ class Server:
     def runs(self) -> list[Path]:
         """Run folders, the oldest first."""
         return sorted((p for p in (self.store / "runs").iterdir() if (p / "run.json").exists()), key=_age)
+
+    def kill(self) -> None:
+        """End the server and its processes at once, as a crash would."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(8)
 
     def stop(self) -> None:
         """End the server and its processes."""

@@ -1,42 +1,35 @@
-"""The page as Gradio blocks, and the events between them.
+"""The page as Gradio blocks.
 
-Gradio carries the session, the queue and the native controls; the rail, the stage and the inspector are drawn by our
-own scripts (assets/style) from one snapshot of the run. The snapshot goes through one hidden component, the *door*:
-its value is the snapshot, its event `act` brings back what the visitor did.
+Gradio carries the frame, the native controls and the function for programs; the rail, the stage and the inspector are
+drawn by our own scripts (assets/style) from one snapshot of the run. The controls only tell the scripts what was chosen
+and pressed, and the scripts ask the server themselves (`ui.door`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from pipelines.step import UserError
 from pipelines.systems import offered
-from ui import edit, plates
+from ui import plates
 from ui.actions import Actions
 from ui.downloads import cards
-from ui.follow import Followers, follow, look
+from ui.follow import Logs, follow
 from ui.run_reader import RunReader
-from ui.session import PUBLIC, TOKEN, UNFINISHED, Page, new_token
+from ui.session import PUBLIC, new_token
 from ui.texts import FOOTER, MASTHEAD
-
-# The browser's note: visitor's token, own run, prepared run that is shown, run and key of one that was shared.
-Note = dict[str, str]
-NOTE: Note = {"token": "", "mine": "", "example": "", "guest": ""}
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 def widget(name: str, **options: Any) -> gr.HTML:
     """A component drawn by the function `name` in assets/style/main.js. Its own markup never changes, so that an
     iframe in it is never loaded anew."""
     script = (
-        "const events = ['act'];"
         "import(new URL('style/main.js', document.baseURI).href).then((main) => "
-        f"main.{name}(element.querySelector('.hs-{name}'), {{props, trigger, watch, events}}));"
+        f"main.{name}(element.querySelector('.hs-{name}'), {{props}}));"
     )
     return gr.HTML(
         html_template=f"<div class='hs-{name}'></div>", js_on_load=script, elem_id=f"hs-{name}",
@@ -44,165 +37,21 @@ def widget(name: str, **options: Any) -> gr.HTML:
     )  # fmt: skip
 
 
-# The photo's drop zone learns which method is chosen; nothing is asked of the server.
-TELL_SYSTEM = "(name) => { window.dispatchEvent(new CustomEvent('hs-system', { detail: name })); }"
+def tell(event: str, *names: str) -> str:
+    """A script that passes the values of Gradio's controls on, as the event `event` with these names in its detail.
+    Nothing is asked of the server, so nothing waits for it."""
+    values = ", ".join(names)
+    return f"({values}) => {{ window.dispatchEvent(new CustomEvent('{event}', {{ detail: {{ {values} }} }})); }}"
 
 
-class Handlers:
-    """The functions behind the page's events. door values: a snapshot, or {'error': sentence}."""
+class ForPrograms:
+    """The one function that programs call."""
 
     def __init__(self, actions: Actions) -> None:
-        self.actions, self.session, self.followers = actions, actions.session, Followers()
-
-    def restore(self, note: Note | None) -> tuple[Note, dict[str, Any]]:
-        """On every load: the visitor's run if it is still there, else a prepared one, else an empty page."""
-        note = {**NOTE, **{k: v for k, v in (note or {}).items() if k in NOTE and isinstance(v, str)}}
-        if not TOKEN.fullmatch(note["token"]):
-            note = {**NOTE, "token": new_token()}
-        notice = ""
-        if note["mine"]:
-            try:
-                self.session.folder(note["token"], note["mine"])
-            except UserError:
-                note["mine"] = ""
-                notice = "Your last run has been deleted; runs are kept for a limited time only."
-        if note["guest"] and self._guest(note) is None:
-            note["guest"] = ""
-            notice = "The run that was shared with you is no longer there."
-        return note, {**self.show(note), "notice": notice}
-
-    def show(self, note: Note) -> dict[str, Any]:
-        """The door's value for what the note points to."""
-        examples = self.session.example_names()
-        shown: dict[str, Any] = {"state": "empty", "steps": []}
-        name = note["example"] if note["example"] in examples else ""
-        guest = self._guest(note)
-        if guest:
-            shown = look(self.session, self.actions.worker, guest[1], guest[0])
-        elif name or not note["mine"]:
-            name = name or (examples[0] if examples else "")
-            if name:
-                shown = look(self.session, None, PUBLIC, name)
-        else:
-            shown = look(self.session, self.actions.worker, note["token"], note["mine"])
-        limits = self.session.limits
-        return {
-            **shown, "visitor": note["token"], "has_mine": bool(note["mine"]), "keep_hours": limits.keep_hours,
-            "upload_bytes": limits.upload_bytes, "archive_bytes": limits.archive_bytes, "at": time.time(),
-        }  # fmt: skip
-
-    def _guest(self, note: Note) -> tuple[str, str] | None:
-        """Name and key of the shared run that the note points to, if it is still shared."""
-        name, _, key = note.get("guest", "").partition("/")
-        with contextlib.suppress(UserError):
-            if name and key != PUBLIC:
-                self.session.folder(key, name)
-                return name, key
-        return None
-
-    async def start(
-        self, note: Note, photo: Any, system: str, seed: float, stepwise: bool
-    ) -> tuple[Any, dict[str, Any]]:  # fmt: skip
-        """'Reconstruct'."""
-        upload = (photo or {}).get("upload") if isinstance(photo, dict) else None
-        try:
-            if not upload:
-                what = "a photo of a person" if await self.actions.entry(system) == "photo" else "a ZIP of views"
-                return gr.skip(), problem(f"Choose {what} first, or one of the examples.")
-            name = await self.actions.start(note["token"], upload, system, int(seed or 0), bool(stepwise))
-        except UserError as error:
-            return gr.skip(), problem(str(error))
-        note = {**note, "mine": name, "example": "", "guest": ""}
-        return note, self.show(note)
-
-    async def act(self, note: Note, stepwise: bool, event: gr.EventData) -> tuple[Any, dict[str, Any]]:
-        """Whatever was pressed in our own widgets."""
-        data = event._data if isinstance(event._data, dict) else {}
-        try:
-            if data.get("type") == "share":
-                key = self.session.share(note["token"], note["mine"])
-                return note, {**self.show(note), "link": f"#run/{note['mine']}/{key}"}
-            note = await self._act({**NOTE, **note}, data, bool(stepwise))
-        except UserError as error:
-            return gr.skip(), problem(str(error))
-        return note, self.show(note)
-
-    async def _act(self, note: Note, data: dict[str, Any], stepwise: bool) -> Note:
-        kind, run = str(data.get("type")), note["example"] or note["mine"] or self._first_example()
-        token = note["token"]
-        if kind == "example":
-            return {**note, "example": str(data.get("name")), "guest": ""}
-        if kind == "mine":
-            return {**note, "example": "", "guest": ""}
-        if kind == "open":
-            name, key = str(data.get("run")), str(data.get("key"))
-            # One's own link shows the run as one's own.
-            own = Page.load(self.session.folder(key, name)).belongs_to(token)
-            return {**note, "mine": name, "example": "", "guest": ""} if own else {**note, "guest": f"{name}/{key}"}
-        if kind == "unshare":
-            self.session.stop_sharing(token, note["mine"])
-            return note
-        if note["guest"] and kind not in ("stop", "delete"):
-            raise UserError("This run was shared with you to look at; drop a photo to make your own.")
-        if kind == "stop":
-            await self.actions.stop(token, note["mine"])
-            return note
-        if kind == "delete":
-            await self.actions.delete(token, note["mine"])
-            return {**note, "mine": "", "example": ""}
-        if kind == "run_from":
-            seed = data.get("seed")
-            settings = {str(s): dict(v) for s, v in dict(data.get("settings") or {}).items()}
-            name = await self.actions.run_from(
-                token, run, str(data.get("step") or ""), settings, stepwise=stepwise,
-                seed=None if seed is None else int(seed),
-            )  # fmt: skip
-        elif kind == "beside":
-            settings = {str(s): dict(v) for s, v in dict(data.get("settings") or {}).items()}
-            name = await self.actions.beside(
-                token, str(data.get("run") or run), settings, str(data.get("system") or "")
-            )
-        elif kind == "continue":
-            name = await self.actions.go_on(token, run, stepwise=stepwise)
-        elif kind == "keypoints":
-            name = await edit.move_keypoints(self.actions, token, run, str(data.get("step")), data, stepwise)
-        elif kind == "matte":
-            name = await edit.paint_matte(self.actions, token, run, str(data.get("step")), data, stepwise)
-        elif kind == "view":
-            name = await edit.replace_view(self.actions, token, run, str(data.get("step")), data, stepwise)
-        elif kind == "take_back":
-            name = await self.actions.replace(token, run, str(data.get("step")), None, stepwise=stepwise)
-        else:
-            raise UserError("The page asked for something that this version does not know; reload it.")
-        return {**note, "mine": name, "example": "", "guest": ""}
-
-    def _first_example(self) -> str:
-        return next(iter(self.session.example_names()), "")
-
-    async def stop(self, note: Note) -> dict[str, Any]:
-        """'Stop': waits until the run has stopped, and paints it so."""
-        try:
-            await self.actions.stop(note["token"], note["mine"])
-        except UserError as error:
-            return problem(str(error))
-        return self.show(note)
-
-    async def follow(self, note: Note, request: gr.Request) -> AsyncIterator[Any]:
-        """Paints the run until it rests."""
-        shown, guest = self.show(note), self._guest(note)
-        name, key = guest or (note["mine"], note["token"])
-        if (note["example"] and not guest) or not name or shown.get("state") not in UNFINISHED:
-            yield shown  # a run of reused steps may have ended before its follower came
-            return
-        worker = await self.actions.ready()
-        page = str(request.session_hash)
-        async for view in follow(self.session, worker, self.followers, page, key, name):
-            yield {**shown, **view, "at": time.time()}
+        self.actions, self.session, self.logs = actions, actions.session, Logs()
 
     async def reconstruct(self, photo: gr.FileData, system: str = "projection", seed: int = 0) -> AsyncIterator[dict]:
-        """For programs: one photo in, the run's record with addresses of its files out; yields while it works."""
-        from pathlib import Path
-
+        """One photo in, the run's record with addresses of its files out; yields while it works."""
         worker = await self.actions.ready()
         token = new_token()
         path = Path(photo["path"] if isinstance(photo, dict) else photo.path)
@@ -213,25 +62,18 @@ class Handlers:
             name = await self.actions.start(token, upload, system, seed, False)
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        async for view in follow(self.session, worker, self.followers, token, token, name):
+        async for view in follow(self.session, worker, self.logs, token, name):
             yield {**view, "files": {c["format"]: f"{view['base']}/export/{c['format']}" for c in cards()}}
-
-
-def problem(sentence: str) -> dict[str, Any]:
-    """A door value that only says what is wrong."""
-    return {"error": sentence, "at": time.time()}
 
 
 def build(actions: Actions, system: str) -> gr.Blocks:
     """The page. actions: of this server. system: the one chosen at first."""
-    handlers = Handlers(actions)
     hours = actions.session.limits.keep_hours
     with gr.Blocks(title="Humanscope", fill_width=True, analytics_enabled=False, delete_cache=(3600, 7200)) as page:
-        note = gr.BrowserState(NOTE, storage_key="humanscope", secret=actions.session.page_secret())
         gr.HTML(MASTHEAD, elem_id="hs-masthead", apply_default_css=False)
         with gr.Row(elem_id="hs-work"):
             with gr.Column(elem_id="hs-side"):
-                photo = widget("photo", system=system)
+                widget("photo", system=system)
                 with gr.Row(elem_id="hs-go"):
                     go = gr.Button("Reconstruct", variant="primary", elem_id="hs-reconstruct")
                     stop = gr.Button("Stop", elem_id="hs-stop")
@@ -252,19 +94,14 @@ def build(actions: Actions, system: str) -> gr.Blocks:
         widget("compare", systems=offered())
         widget("evaluation")
         gr.HTML(FOOTER.replace("{hours}", f"{hours:g}"), elem_id="hs-footer", apply_default_css=False)
-        door = widget("door", value={"state": "loading", "steps": []})
+        widget("door")
 
-        seen = {"inputs": [note], "outputs": [door], "concurrency_limit": 64, **PRIVATE}
-        go.click(
-            handlers.start, [note, photo, chosen, seed, stepwise], [note, door], concurrency_limit=8, **PRIVATE
-        ).then(handlers.follow, **seen)  # fmt: skip
-        door.act(handlers.act, [note, stepwise], [note, door], concurrency_limit=8, **PRIVATE).then(
-            handlers.follow, **seen
-        )
-        chosen.change(None, [chosen], None, js=TELL_SYSTEM, api_visibility="private")
-        stop.click(handlers.stop, [note], [door], queue=False, **PRIVATE)
-        page.load(handlers.restore, [note], [note, door], **PRIVATE).then(handlers.follow, **seen)
-        gr.api(handlers.reconstruct, api_name="reconstruct", concurrency_limit=4)
+        start = tell("hs-start", "system", "seed", "stepwise")
+        go.click(None, [chosen, seed, stepwise], None, js=start, api_visibility="private")
+        stop.click(None, None, None, js=tell("hs-stop"), api_visibility="private")
+        stepwise.change(None, [stepwise], None, js=tell("hs-stepwise", "stepwise"), api_visibility="private")
+        chosen.change(None, [chosen], None, js=tell("hs-system", "system"), api_visibility="private")
+        gr.api(ForPrograms(actions).reconstruct, api_name="reconstruct", concurrency_limit=4)
     page.queue(default_concurrency_limit=8, max_size=256)
     return page
 

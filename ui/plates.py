@@ -188,9 +188,11 @@ def plates(kind: str, here: Callable[[str], str], source: Source) -> list[dict[s
         return [solid_plate(style, label, here, style) for style, label in MESH_STYLES.items()]
     if kind == "views":
         scene = source("splats", "scene-colour.viser")
-        return [
+        found = [
             {"id": "turntable", "type": "solid", "label": "Turntable", "frames": here("frames.webp"), "scene": scene}
         ]
+        poster = source("splats", "poster-colour.webp")
+        return [{**found[0], "poster": poster, "borrowed": True}] if poster else found
     if kind == "posed_views":
         sheets = [["Colours", here("colours.webp")], ["Normals", here("normals.webp")]]
         found = [{"id": "views", "type": "grid", "label": "Views", "data": here("views.json"), "sheets": sheets,

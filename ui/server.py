@@ -30,6 +30,8 @@ from pipelines.store import Store
 from pipelines.worker import Worker
 from ui.actions import Actions
 from ui.desk import Desk
+from ui.door import Door
+from ui.door_routes import add_door
 from ui.evaluation_routes import add_evaluation
 from ui.layout import build
 from ui.routes import add_routes
@@ -141,6 +143,7 @@ def create_app(
     if root_path:
         app.add_middleware(Prefix, root_path=root_path)
     add_routes(app, actions)
+    add_door(app, Door(actions))
     add_evaluation(app)
     css = "\n".join((ASSETS / "style" / name).read_text() for name in STYLE_SHEETS)
     return gr.mount_gradio_app(

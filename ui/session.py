@@ -104,13 +104,6 @@ class Session:
         self.uploads = store.root / "uploads"
         self.uploads.mkdir(exist_ok=True)
 
-    def page_secret(self) -> str:
-        """The secret of the browser's note about its own run: made once per store, so that a restart keeps it."""
-        path = self.store.root / "page_secret"
-        if not path.exists():
-            write_atomically(path, secrets.token_hex(16))
-        return path.read_text().strip()
-
     def example_names(self) -> list[str]:
         """The prepared runs, in the order of their names."""
         found = []

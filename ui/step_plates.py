@@ -78,7 +78,7 @@ def plates(step: str, kind: str, here: Callable[[str], str], source: Source) -> 
         data = here("refinement.json")
         own: list[dict[str, Any]] = [
             {"id": "refine", "type": "refine", "label": "Iterations", "data": data, "sides": here("sides.webp"),
-             "photo": source("photo", "photo.webp")},
+             "photo": source("photo", "photo.webp"), "still": here("after.webp")},
             {"id": "joints", "type": "joints", "label": "Joints", "data": data},
         ]  # fmt: skip
         rest = [p for p in found if p["id"] != "fit"]

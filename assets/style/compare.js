@@ -63,6 +63,7 @@ export function compare(element, { props }) {
   }
 
   async function read() {
+    if (!runs.length) tell("Reading the runs…");
     const answer = await fetch(address(`runs/${hub.visitor}`)).catch(() => null);
     if (!answer?.ok) return tell("The runs could not be read; reload the page.");
     const before = sides.map((s) => s.run?.run);
@@ -232,6 +233,12 @@ export function compare(element, { props }) {
       read();
     }
   });
+  window.addEventListener("hs-said", ({ detail }) => {
+    if (!open() || detail.kind === "note") return;
+    tell(detail.sentence);
+    drawParts(); // what was asked for and refused can be asked for again
+  });
+  window.addEventListener("hs-regained", () => open() && read());
   window.addEventListener("hashchange", () => {
     rotate(false);
     if (open()) read();

@@ -10,6 +10,12 @@ export const hub = {
   act: () => {},
   besides: "", // the run that a second one is being made of, to compare
   ablate: null, // {run, row}: the row of the ablation that was asked for beside a run
+  upload: "", // number of the photo that was dropped
+  picture: "", // address of that photo in this browser
+  sending: null, // the photo on its way
+  startedWith: "", // the picture that the next run is made from
+  backdrop: "", // the picture that the present run was made from, where this page began it
+  stepwise: false, // pause after each step
   entry: "photo", // what the chosen method begins with: a photo, or an archive of files
 };
 const listeners = new Set();
@@ -54,18 +60,13 @@ export function followAgain() {
   changed();
 }
 
-// A new snapshot, or a sentence about what went wrong.
+// A new snapshot.
 export function receive(value) {
-  if (!value || value.state === "loading") return;
-  if (value.error) {
-    say(value.error, "error");
-    return;
-  }
-  if (value.notice) say(value.notice, "note");
   const before = hub.view;
   hub.view = value;
   hub.visitor = value.visitor || hub.visitor;
   if (before.run !== value.run) {
+    [hub.backdrop, hub.startedWith] = [hub.startedWith, ""];
     hub.draft = {};
     hub.following = true;
     hub.selected = null;
@@ -83,11 +84,17 @@ export function receive(value) {
   changed();
 }
 
+let reading = ""; // the system whose card is on its way
 async function readCard(system) {
-  const answer = await fetch(address(`systems/${system}.json`));
-  if (!answer.ok) return;
-  hub.card = await answer.json();
-  changed();
+  if (reading === system) return;
+  reading = system;
+  const card = await fetch(address(`systems/${system}.json`)).then((answer) => (answer.ok ? answer.json() : null), () => null);
+  if (reading !== system) return; // another one is wanted meanwhile
+  reading = "";
+  if (card) {
+    hub.card = card;
+    changed();
+  } else setTimeout(() => hub.view.system === system && readCard(system), 2000); // without it there are no knobs
 }
 
 function choose() {
@@ -149,11 +156,16 @@ export function banners(element) {
   banner = element;
 }
 export function say(sentence, kind = "note") {
+  window.dispatchEvent(new CustomEvent("hs-said", { detail: { sentence, kind } })); // for parts from which the banner is not seen
   if (!banner) return;
   banner.hidden = !sentence;
   banner.dataset.kind = kind;
   banner.querySelector("span").textContent = sentence;
   banner.setAttribute("role", kind === "error" ? "alert" : "status");
+}
+
+export function said() {
+  return banner && !banner.hidden ? banner.querySelector("span").textContent : "";
 }
 
 export function make(tag, attributes = {}, ...children) {
@@ -172,7 +184,9 @@ export const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export function seconds(value) {
   if (value == null) return "";
-  return value < 10 ? `${value.toFixed(1)} s` : `${Math.round(value)} s`;
+  const whole = Math.round(value);
+  if (whole >= 120) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return value < 10 ? `${value.toFixed(1)} s` : `${whole} s`;
 }
 
 export function size(bytes) {

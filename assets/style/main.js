@@ -1,5 +1,6 @@
 // One function per widget of the page; Gradio calls each with the widget's element (see ui/layout.py).
-import { hub, listen, receive, say } from "./hub.js";
+import { openDoor } from "./door.js";
+import { hub, listen } from "./hub.js";
 import { pages } from "./pages.js";
 export { rail } from "./rail.js";
 export { stage } from "./stage.js";
@@ -9,15 +10,10 @@ export { files } from "./files.js";
 export { evaluation } from "./evaluation.js";
 export { compare } from "./compare.js";
 
-// The hidden component through which snapshots come and actions go.
-export function door(element, { props, trigger, watch }) {
-    hub.act = (data) => trigger("act", data);
-  watch("value", () => receive(props.value));
-  receive(props.value);
+// The hidden component that opens the way to the server, once all that draws is asked for.
+export function door() {
+  openDoor();
   openShared();
-  setTimeout(() => {
-    if (hub.view.state === "loading") say("The page's server does not answer yet; reload the page in a moment.", "error");
-  }, 20000);
   theme();
   pages();
 }

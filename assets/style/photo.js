@@ -31,7 +31,7 @@ export function photo(element, { props }) {
     changed();
   };
   const forget = () => {
-    props.value = null;
+    hub.upload = "";
     name.textContent = "";
     picture.hidden = true;
     zone.classList.remove("hs-full");
@@ -42,12 +42,12 @@ export function photo(element, { props }) {
     if (answer?.ok) begin((await answer.json()).entry);
   };
   begin("photo");
-  window.addEventListener("hs-system", (event) => chosen(event.detail));
+  window.addEventListener("hs-system", (event) => chosen(event.detail.system));
   if (props.system) chosen(props.system);
 
-  take = async (file) => {
-    if (!file) return;
-    props.value = null;
+  take = (file) => (hub.sending = file ? bring(file) : null);
+  const bring = async (file) => {
+    hub.upload = "";
     const archive = hub.entry === "archive", limit = archive ? hub.view.archive_bytes : hub.view.upload_bytes;
     const what = archive ? "ZIP" : "photo";
     if (limit && file.size > limit) {
@@ -55,11 +55,12 @@ export function photo(element, { props }) {
       return;
     }
     name.textContent = "Sending…";
-    if (picture.src) URL.revokeObjectURL(picture.src);
-    picture.src = archive ? "" : URL.createObjectURL(file);
+    if (hub.picture && ![hub.backdrop, hub.startedWith].includes(hub.picture)) URL.revokeObjectURL(hub.picture);
+    hub.picture = picture.src = archive ? "" : URL.createObjectURL(file);
     picture.hidden = archive;
     zone.classList.toggle("hs-full", !archive);
     picture.onerror = () => {
+      hub.picture = "";
       picture.hidden = true; // a kind that this browser cannot show; the server says what it makes of it
       zone.classList.remove("hs-full");
     };
@@ -78,7 +79,7 @@ export function photo(element, { props }) {
       say(facts.detail || `The ${what} could not be sent; try another.`, "error");
       return;
     }
-    props.value = { upload: facts.upload };
+    hub.upload = facts.upload;
     name.textContent = file.name || what;
     say("");
     document.body.dataset.hsPhoto = "yes";

@@ -46,7 +46,8 @@ export function refine(box) {
   const words = make("span", { class: "hs-soft hs-number hs-refine-words" });
   const row = make("div", { class: "hs-refine-row" }, picture, make("div", { class: "hs-refine-side" }, make("div", { class: "hs-sides" }, ...cells.map((c) => c.figure)), legend, chart));
   const bar = make("div", { class: "hs-wipe-bar" }, play, best, slider, words);
-  box.append(verdict, row, bar);
+  const still = make("img", { class: "hs-refine-still", hidden: true, alt: "The fitted body over the photo" }); // where nothing was refined
+  box.append(verdict, still, row, bar);
   let shown = "", data = null, sheet = null, marker = () => {};
 
   const path = (lines) => lines.map((l) => `M${l.reduce((text, v, i) => text + (i % 2 ? `${v}L` : `${v} `), "").slice(0, -1)}Z`).join("");
@@ -112,7 +113,7 @@ export function refine(box) {
       stop();
       data = null;
       delete box.dataset.ready;
-      row.hidden = bar.hidden = true;
+      row.hidden = bar.hidden = still.hidden = true;
       verdict.hidden = false;
       verdict.textContent = "Reading the iterations…";
       const found = await facts(plate.data);
@@ -122,6 +123,8 @@ export function refine(box) {
       if (found.error) shown = "";
       verdict.hidden = !verdict.textContent;
       row.hidden = bar.hidden = Boolean(found.error || found.off);
+      still.hidden = !found.off;
+      if (found.off) still.src = address(plate.still);
       if (!row.hidden) begin(plate);
     },
     hide: stop,

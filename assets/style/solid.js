@@ -63,7 +63,8 @@ export function solid(box, tools, props) {
     frame.hidden = !(use3d && shownScene === plate.scene);
     legend.hidden = !plate.legend;
     load.hidden = use3d || power === "none" || wants3d || !plate.scene;
-    const still = plate.poster ? address(plate.poster) : "";
+    // Another step's poster is worth asking for only where it has just been on the stage.
+    const still = plate.poster && (!plate.borrowed || hub.view.mine) ? address(plate.poster) : "";
     if (!still) poster.remove();
     else if (poster.src !== still) poster.src = still;
     if (still && !poster.isConnected) canvas.after(poster);
@@ -132,14 +133,14 @@ export function drawFrame(paper, sheet, angle) {
 // Draws one of the sheet's frames; drag, arrow keys and spinning choose which.
 function turner(canvas, tell) {
   const sheet = new Image();
-  let source = "", ready = false, angle = 0, spinning = false, last = 0, request = 0;
+  let source = "", ready = false, broken = false, angle = 0, spinning = false, last = 0, request = 0;
   const self = { onspin: () => {}, show, rest, spin, spinning: () => spinning };
   let wish = !calm.matches;
 
   function show(src) {
     if (source !== src) {
       source = src;
-      ready = false;
+      ready = broken = false;
       canvas.setAttribute("aria-busy", "true");
       const waiting = setTimeout(() => source === src && !ready && tell("Turning the person once…"), 600);
       const picture = new Image();
@@ -159,11 +160,15 @@ function turner(canvas, tell) {
       };
       picture.onerror = () => {
         clearTimeout(waiting);
-        if (source === src) tell("These pictures could not be made.");
+        if (source !== src) return;
+        broken = true;
+        tell("These pictures could not be made.");
       };
       picture.src = address(src);
     } else if (ready && wish && !spinning) spin(true);
   }
+
+  window.addEventListener("hs-regained", () => broken && (source = ""));
 
   function rest() {
     cancelAnimationFrame(request);

@@ -34,7 +34,8 @@ export function stage(element, { props }) {
   const live = make("img", { class: "hs-live", hidden: true, alt: "Preview of the running step" });
   const empty = make("div", { class: "hs-empty", hidden: true });
   const which = make("p", { class: "hs-which", hidden: true });
-  body.append(live, empty, veil, which);
+  const making = make("p", { class: "hs-note hs-making", hidden: true, role: "status" }, "Making the picture…");
+  body.append(live, empty, veil, which, making);
   tabs.addEventListener("keydown", (event) => {
     const all = [...tabs.children];
     const to = all.indexOf(document.activeElement) + ({ ArrowRight: 1, ArrowLeft: -1 }[event.key] || 0);
@@ -42,13 +43,33 @@ export function stage(element, { props }) {
     all[to].click();
     tabs.children[to]?.focus();
   });
-  listen(() => draw({ tabs, tools, body, plates, live, empty, veil, which, caption }));
+  // After an interruption: what did not arrive is asked for again.
+  window.addEventListener("hs-regained", () => {
+    for (const image of body.querySelectorAll("img[src]")) {
+      const src = image.src;
+      if (image.complete && !image.naturalWidth) [image.src, image.src] = ["", src];
+    }
+    changed();
+  });
+  // A picture that takes a while says so; solids have words of their own.
+  const wait = () => {
+    const late = [...body.querySelectorAll(".hs-plate:not(.hs-plate-solid) img[src], .hs-live")].some((i) => i.offsetParent && !i.complete);
+    if (making.hidden === late) making.hidden = !late;
+  };
+  for (const kind of ["load", "error"]) body.addEventListener(kind, wait, true);
+  let waiting = 0;
+  listen(() => {
+    draw({ tabs, tools, body, plates, live, empty, veil, which, caption });
+    if (!making.hidden) wait();
+    clearTimeout(waiting);
+    waiting = setTimeout(wait, 800);
+  });
 }
 
 function draw({ tabs, tools, plates, live, empty, veil, which, caption }) {
   const now = step(hub.selected);
-  const running = now && now.state === "running";
-  const preview = running && (now.preview || (!now.plates.length && backdrop()));
+  const working = now && (now.state === "running" || (now.state === "queued" && hub.view.busy));
+  const preview = working && (now.preview || (!now.plates.length && backdrop()));
   const found = now?.plates || [];
   const stalePlate = now && ["stale", "running", "queued", "failed", "cancelled", "missing"].includes(now.state);
   live.hidden = !preview;
@@ -127,7 +148,7 @@ function drawEmpty(empty, now) {
 // What stands on the stage while a step is at work that has nothing to show yet: the person, as far as cut out.
 function backdrop() {
   const plate = (kind) => hub.view.steps.find((s) => s.record === kind && s.plates.length)?.plates[0];
-  return plate("cutout")?.after.src || plate("photo")?.src || null;
+  return plate("cutout")?.after.src || hub.backdrop || plate("photo")?.src || null;
 }
 
 function captionOf(shown, now) {
