@@ -45,7 +45,7 @@ def write(bundle: Bundle, path: Path) -> str:
     if bundle.mesh is not None:
         mesh, count = finite_mesh(bundle.mesh)
         dropped += left_out(count, "triangles")
-        arrays |= {f"mesh_{f.name}": getattr(mesh, f.name) for f in dataclasses.fields(mesh)}
+        arrays |= {f"mesh_{f.name}": getattr(mesh, f.name) for f in dataclasses.fields(mesh) if f.name != "facts"}
     if bundle.keypoints is not None:
         values = {f.name: getattr(bundle.keypoints, f.name) for f in dataclasses.fields(bundle.keypoints)}
         arrays |= {f"keypoints_{name}": np.asarray(value) for name, value in values.items() if value is not None}
