@@ -292,6 +292,12 @@ class Visitor:
         self.page.fill(field, str(value))
         self.page.press(field, "Enter")
 
+    def turn(self, step: str, knob: str, value: float) -> None:
+        """Select a step and type the value of one of its knobs."""
+        self.choose(step)
+        self.page.wait_for_selector(f'.hs-knob[data-knob="{knob}"]')
+        self.set_number(knob, value)
+
     def picture(self, selector: str = ".hs-stage-body") -> np.ndarray:
         """(H, W, 3) what an element looks like now."""
         data = self.page.locator(selector).first.screenshot()

@@ -95,9 +95,7 @@ def test_a_prepared_run_turns_at_once_and_a_knob_makes_it_ones_own(
             assert "prepared run" in page.inner_text(".hs-status")
             assert not page.is_visible("button:has-text('Delete now')")
             before = set(server.runs())
-            guest.choose("body.fit")
-            page.wait_for_selector('.hs-knob[data-knob="iterations"]')
-            guest.set_number("iterations", iterations)
+            guest.turn("body.fit", "iterations", iterations)
             page.click(".hs-again")
             guest.rest()
             (mine,) = set(server.runs()) - before

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,17 +23,10 @@ from pipelines.synchuman.observations import Observation, observations, on_face_
 from pipelines.synchuman.optimise_texture import Schedule, State, Target  # noqa: E402
 from pipelines.synchuman.view_texels import UnwrappedMesh, texels_in_view  # noqa: E402
 from tests.synchuman_run import content, made, work  # noqa: E402
+from tests.torch_threads import one_thread  # noqa: E402, F401
 
 pytest_plugins = ("tests.synchuman_run",)
 SIZE = 32
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def painted_texture(size: int, seed: int = 0) -> np.ndarray:

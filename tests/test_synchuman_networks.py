@@ -40,6 +40,7 @@ from pipelines.synchuman.networks import (  # noqa: E402
 )
 from pipelines.synchuman.stand_in import fill, normals_of  # noqa: E402
 from pipelines.synchuman.voxels import Voxels  # noqa: E402
+from tests.torch_threads import one_thread  # noqa: E402, F401
 
 # Smaller than `tiny`: tests ask whether parts are joined rightly, which size does not change.
 MINI = JointConfig(
@@ -61,14 +62,6 @@ RELEASED_KEYS = {
     "slat_decoder_gs": (153, 452_418_848, "8ff5ff025c96cbf1"),
     "slat_decoder_mesh": (172, 457_976_421, "f9adff0516366c16"),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def some(name: str, *shape: int) -> Any:

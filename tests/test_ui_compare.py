@@ -72,9 +72,7 @@ def pair(chromium: Any, server: Any) -> Iterator[tuple[Visitor, list[Path]]]:
     guest.choose_system("show")
     guest.upload(photo_bytes(200))
     first = guest.reconstruct()
-    guest.choose("body.fit")
-    guest.page.wait_for_selector('.hs-knob[data-knob="iterations"]')
-    guest.set_number("iterations", 5)
+    guest.turn("body.fit", "iterations", 5)
     guest.page.click("button:has-text('Run beside')")
     guest.page.wait_for_function(
         "[...document.querySelectorAll('.hs-compare tr[data-differs]')].some(e => e.textContent === 'body: Iterations85')",

@@ -21,10 +21,12 @@ from torch import Tensor, nn
 
 from pipelines.body.fit_lift import POINTS, SCHEMA, features, spread_of
 from pipelines.body.joints import MEDIAPIPE_NAMES
+from pipelines.body.lift_points import mirrored
 from pipelines.body.rig import default_rig
 
 Array = NDArray[np.float64]
 Rows = dict[str, Array]
+Found = tuple[Tensor, Tensor, Tensor, Tensor]
 ASSUMED_FOV = np.radians(40.0)  # of the fit; the true lens is not known to it
 OUTPUTS = 3 * len(POINTS)
 _BONE = {"waist": "spine04", "hip": "upperleg01", "knee": "lowerleg01", "ankle": "foot", "neck": "neck01",
@@ -47,12 +49,6 @@ def columns() -> NDArray[np.int64]:
     return np.array(found)
 
 
-def swapped(names: tuple[str, ...]) -> NDArray[np.int64]:
-    """Places of the mirrored names."""
-    other = [n.replace("left", "<").replace("right", "left").replace("<", "right") for n in names]
-    return np.array([names.index(n) for n in other])
-
-
 def read(folder: Path) -> Rows:
     """All files of a folder in one, floats as float64."""
     files = sorted(folder.glob("*.npz"))
@@ -70,7 +66,7 @@ def real_rows(folder: Path) -> Rows:
          "joints": r["points"][:, columns()], "true": r["points"][:, :33], "focal": r["K"][:, 0, 0],
          "assumed": r["size"].max(1) / 2 / np.tan(ASSUMED_FOV / 2), "pitch": r["pitch"]}  # fmt: skip
     m = {k: v.copy() for k, v in o.items()}
-    landmarks, joints = swapped(MEDIAPIPE_NAMES), swapped(POINTS)
+    landmarks, joints = mirrored(MEDIAPIPE_NAMES), mirrored(POINTS)
     for name, order in (("px", landmarks), ("world", landmarks), ("true", landmarks), ("joints", joints)):
         m[name][..., 0] *= -1
         m[name] = m[name][:, order]
@@ -185,18 +181,51 @@ class LiftNetwork(nn.Module):
             self.last.bias.fill_(-1.5)
             self.last.bias[:OUTPUTS], self.last.bias[2 * OUTPUTS : 2 * OUTPUTS + 2] = points, whole
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor) -> Found:
+        return self.parted(x, self.landmark_path(x))
+
+    def landmark_path(self, x: Tensor) -> Tensor:
+        """What the hidden layers say of scaled features."""
         h = torch.relu(self.first(x))
         h = h + torch.relu(self.second(self.drop(h)))
-        z = self.last(self.drop(h))
+        return self.last(self.drop(h))
+
+    def parted(self, x: Tensor, z: Tensor) -> Found:
+        """Points, logarithm of their sigma, log size and pitch, logarithm of their sigma."""
         middle, end = 2 * OUTPUTS, 2 * OUTPUTS + 2
         return (z[:, :OUTPUTS] + self.straight(x), z[:, OUTPUTS:middle].clamp(-5, 1), z[:, middle:end],
                 z[:, end:].clamp(-5, 1))  # fmt: skip
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """What the file holds, in the names that the pipeline reads."""
+        state = self.state_dict()
+        return {n.replace(".weight", "").replace(".bias", "_bias"): v.numpy() for n, v in state.items()}
 
 
 def likelihood(found: Tensor, wanted: Tensor, log_sigma: Tensor) -> Tensor:
     """Student's, four degrees of freedom: outliers (limbs on the wrong side) do not rule."""
     return (2.5 * torch.log1p(((found - wanted) * torch.exp(-log_sigma)) ** 2 / 4) + log_sigma).mean()
+
+
+def loss_of(answer: Found, points: Tensor, whole: Tensor) -> Tensor:
+    """How badly an answer fits points (n, 78) and whole (n, 2)."""
+    found, log_sigma, found_whole, whole_sigma = answer
+    loss = likelihood(found, points, log_sigma) + 0.3 * likelihood(found_whole, whole, whole_sigma)
+    return loss + 0.5 * nn.functional.smooth_l1_loss(found, points, beta=0.1)
+
+
+class Descent:
+    """AdamW whose rate falls to nothing along a cosine."""
+
+    def __init__(self, network: nn.Module, rate: float, decay: float, steps: int) -> None:
+        self.optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=decay)
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, steps)
+
+    def __call__(self, loss: Tensor) -> None:
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        self.schedule.step()
 
 
 def main() -> None:
@@ -213,22 +242,15 @@ def main() -> None:
     x, points, whole = batches(4000)
     mean, scale = x.mean(0), x.std(0, correction=0) + 0.05
     network = LiftNetwork(x.shape[1], args.hidden, points.mean(0), whole.mean(0))
-    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, args.steps)
+    descend = Descent(network, 2e-3, 1e-2, args.steps)
     for step in range(args.steps):
         x, points, whole = batches(256)
-        found, log_sigma, found_whole, whole_sigma = network((x - mean) / scale)
-        loss = likelihood(found, points, log_sigma) + 0.3 * likelihood(found_whole, whole, whole_sigma)
-        loss = loss + 0.5 * nn.functional.smooth_l1_loss(found, points, beta=0.1)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
+        loss = loss_of(network((x - mean) / scale), points, whole)
+        descend(loss)
         if (step + 1) % 300 == 0:
             print(f"{step + 1} steps, loss {float(loss.detach()):.3f}", flush=True)
-    arrays = {n.replace(".weight", "").replace(".bias", "_bias"): v.numpy() for n, v in network.state_dict().items()}
     np.savez_compressed(args.out, schema=np.array(SCHEMA), mean=mean.numpy(), scale=scale.numpy(),
-                        **{n: v.astype(np.float16) for n, v in arrays.items()})  # fmt: skip
+                        **{n: v.astype(np.float16) for n, v in network.arrays().items()})  # fmt: skip
 
 
 if __name__ == "__main__":

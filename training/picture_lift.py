@@ -19,10 +19,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipelines.body.fit_lift import POINTS, default_lift, features, spread_of
-from pipelines.body.joints import MEDIAPIPE_NAMES
-from pipelines.body.picture_lift import LANDMARK_MIRROR, POINT_MIRROR, SCHEMA, both_ways
-from training.body_lift import OUTPUTS, Array, Rows, likelihood, read, real_rows, turned, turns
+from pipelines.body.fit_lift import default_lift, features, spread_of
+from pipelines.body.picture_lift import SCHEMA, both_ways
+from training.body_lift import (
+    OUTPUTS,
+    Array,
+    Descent,
+    Found,
+    LiftNetwork,
+    Rows,
+    likelihood,
+    loss_of,
+    read,
+    real_rows,
+    turned,
+    turns,
+)  # fmt: skip
 
 SEEN = 1152
 
@@ -33,24 +45,15 @@ def rows_of(folder: Path) -> Rows:
     return {**real_rows(folder), "features": np.concatenate([seen[:, 0], seen[:, 1]])}
 
 
-class PictureLift(nn.Module):
+class PictureLift(LiftNetwork):
     """`pipelines.body.picture_lift.answer` with dropout, to be taught."""
 
     def __init__(self, hidden: int, seen_mean: Tensor, seen_scale: Tensor) -> None:
-        super().__init__()
         begin = {name: torch.from_numpy(value.copy()) for name, value in default_lift().items()}
-        count = begin["first"].shape[1]
-        self.first, self.second = (
-            nn.Linear(count, len(begin["first"])),
-            nn.Linear(len(begin["first"]), len(begin["second"])),
-        )
-        self.last, self.straight = (
-            nn.Linear(len(begin["second"]), 2 * OUTPUTS + 4),
-            nn.Linear(count, OUTPUTS, bias=False),
-        )
+        within, count = begin["first"].shape
+        super().__init__(count, within, torch.zeros(OUTPUTS), torch.zeros(2))
         self.look, self.beside = nn.Linear(SEEN, hidden), nn.Linear(count, hidden, bias=False)
         self.think, self.correct = nn.Linear(hidden, hidden), nn.Linear(hidden, 2 * OUTPUTS + 4)
-        self.drop = nn.Dropout(0.1)
         for name in ("mean", "scale"):
             self.register_buffer(name, begin[name])
         self.register_buffer("seen_mean", seen_mean)
@@ -64,23 +67,13 @@ class PictureLift(nn.Module):
             self.correct.weight.zero_()
             self.correct.bias.zero_()
 
-    def forward(self, x: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor, seen: Tensor) -> Found:  # type: ignore[override]
         x = (x - self.mean) / self.scale
-        h = torch.relu(self.first(x))
-        h = h + torch.relu(self.second(self.drop(h)))
-        z = self.last(self.drop(h))
+        z = self.landmark_path(x)
         seen = self.drop(((seen - self.seen_mean) / self.seen_scale).clamp(-6, 6))
         h = torch.relu(self.look(seen) + self.beside(x))
         h = h + torch.relu(self.think(self.drop(h)))
-        z = z + self.correct(self.drop(h))
-        middle, end = 2 * OUTPUTS, 2 * OUTPUTS + 2
-        return (z[:, :OUTPUTS] + self.straight(x), z[:, OUTPUTS:middle].clamp(-5, 1), z[:, middle:end],
-                z[:, end:].clamp(-5, 1))  # fmt: skip
-
-    def arrays(self) -> dict[str, Array]:
-        """What the file holds, in the names of `pipelines.body.picture_lift.answer`."""
-        state = self.state_dict()
-        return {n.replace(".weight", "").replace(".bias", "_bias"): v.numpy() for n, v in state.items()}
+        return self.parted(x, z + self.correct(self.drop(h)))
 
 
 def batch(rows: Rows, at: Array, rng: np.random.Generator | None) -> tuple[Tensor, Tensor, Tensor, Tensor, Array]:
@@ -110,7 +103,7 @@ def held_error(weights: dict[str, Array], rows: Rows) -> tuple[Array, Array, Arr
     x, seen, points, whole, size = batch(rows, np.arange(n), None)
     mirrored = batch(rows, np.arange(n, 2 * n), None)
     found, sigma, found_whole, whole_sigma = both_ways(
-        weights, (x.numpy(), seen.numpy()), (mirrored[0].numpy(), mirrored[1].numpy())
+        {**weights, "calibration": np.ones(2)}, (x.numpy(), seen.numpy()), (mirrored[0].numpy(), mirrored[1].numpy())
     )
     miss = found - points.numpy().reshape(found.shape)
     return 1000 * miss * size[:, None, None], miss / sigma, (found_whole - whole.numpy()) / whole_sigma
@@ -123,13 +116,6 @@ def calibration(over: Array) -> float:
     return float(factors[int(np.argmin(cost))])
 
 
-def check_mirrors() -> None:
-    """The mirrored rows of `real_rows` must be in the order that the lift mirrors back."""
-    from training.body_lift import swapped
-
-    assert (swapped(MEDIAPIPE_NAMES) == LANDMARK_MIRROR).all() and (swapped(POINTS) == POINT_MIRROR).all()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True)
@@ -139,7 +125,6 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=1024)
     parser.add_argument("--rate", type=float, default=1e-3)
     args = parser.parse_args()
-    check_mirrors()
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     rows, held = rows_of(args.photos), rows_of(args.held)
@@ -147,22 +132,16 @@ def main() -> None:
     seen = torch.as_tensor(rows["features"], dtype=torch.float32)
     network = PictureLift(args.hidden, seen.mean(0), seen.std(0) + 0.05)
     mean = copy.deepcopy(network)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=args.rate, weight_decay=0.1)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, args.steps)
+    descend = Descent(network, args.rate, 0.1, args.steps)
     for step in range(args.steps + 1):
-        if step % 500 == 0:
-            weights = mean.arrays()
-            miss, over, over_whole = held_error(weights, held)
+        if step % 500 == 0 or step == args.steps:
+            miss, over, over_whole = held_error(mean.arrays(), held)
             say = f"{step} steps, held out {np.linalg.norm(miss, axis=2).mean():.1f} mm, {np.abs(miss[..., 2]).mean():.1f} deep"
             print(f"{say}, spreads x {calibration(over):.2f}", flush=True)
+        if step == args.steps:
+            break
         x, look, points, whole, _ = batch(rows, rng.integers(len(rows["px"]), size=128), rng)
-        found, log_sigma, found_whole, whole_sigma = network(x, look)
-        loss = likelihood(found, points, log_sigma) + 0.3 * likelihood(found_whole, whole, whole_sigma)
-        loss = loss + 0.5 * nn.functional.smooth_l1_loss(found, points, beta=0.1)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
+        descend(loss_of(network(x, look), points, whole))
         with torch.no_grad():
             keep = min(0.998, step / (step + 10))
             for a, b in zip(mean.parameters(), network.parameters(), strict=True):

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.body.fit_terms import Rows, Scene, Term
+from pipelines.body.lift_network import Answer, Weights, landmark_path, parted, read_weights
 from pipelines.body.lift_points import POINTS
 from pipelines.body.picture_lift import both_ways, default_picture_lift, mirror_image
 
 Array = NDArray[np.float64]
-Weights = dict[str, NDArray[np.float32]]
 DEFAULT_PATH = Path(__file__).resolve().parents[2] / "assets" / "body" / "lift.npz"
 SCHEMA = "humanscope.lift/1"
 
@@ -105,22 +105,9 @@ def spread_of(points: Array) -> Array:
     return np.asarray(np.sqrt(((points - points.mean(1, keepdims=True)) ** 2).sum(2).mean(1)) + 1e-6)
 
 
-def answer(weights: Weights, x: NDArray[np.float32]) -> tuple[Array, Array, Array, Array]:
+def answer(weights: Weights, x: NDArray[np.float32]) -> Answer:
     """The network on features (B, 235): points (B, 26, 3), their sigma, (B, 2) log size and pitch, their sigma."""
-    x = (x - weights["mean"]) / weights["scale"]
-    h = np.maximum(x @ weights["first"].T + weights["first_bias"], 0)
-    h = h + np.maximum(h @ weights["second"].T + weights["second_bias"], 0)
-    z = (h @ weights["last"].T + weights["last_bias"]).astype(np.float64)
-    n, p = len(x), 3 * len(POINTS)
-    points = z[:, :p] + x @ weights["straight"].T
-    sigma = np.exp(np.clip(z[:, p : 2 * p], -5, 1))
-    shape = (n, len(POINTS), 3)
-    return (
-        points.reshape(shape),
-        sigma.reshape(shape),
-        z[:, 2 * p : 2 * p + 2],
-        np.exp(np.clip(z[:, 2 * p + 2 :], -5, 1)),
-    )
+    return parted(weights, *landmark_path(weights, x))
 
 
 def lifted(body: Array, world: Array, K: Array, edited: NDArray[np.bool_] | None = None,
@@ -151,18 +138,8 @@ def lifted(body: Array, world: Array, K: Array, edited: NDArray[np.bool_] | None
 
 
 def read_lift(path: Path) -> Weights:
-    """The network's arrays as float32. FileNotFoundError without the file, ValueError for another schema."""
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"The lift {path.name} is not at {path.parent}. It is part of the repository (assets/body); fetch it again, "
-            "or write it with training/body_lift.py."
-        )
-    with np.load(path, allow_pickle=False) as file:
-        data = {name: file[name] for name in file.files}
-    schema = str(data.pop("schema", ""))
-    if schema != SCHEMA:
-        raise ValueError(f"{path.name} has schema {schema!r}; this version reads {SCHEMA!r}. Write the file again.")
-    return {name: value.astype(np.float32) for name, value in data.items()}
+    """The network's arrays; FileNotFoundError and ValueError as `read_weights` says."""
+    return read_weights(path, SCHEMA, "training/body_lift.py")
 
 
 @lru_cache(maxsize=1)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pipelines.export.bundle import Bundle, need, words
 from pipelines.export.finite import finite_mesh, finite_splats, left_out
-from pipelines.records import read_arrays, write_arrays
+from pipelines.records import Record, read_arrays, write_arrays
 
 
 def write(bundle: Bundle, path: Path) -> str:
@@ -41,11 +41,11 @@ def write(bundle: Bundle, path: Path) -> str:
     if bundle.splats is not None:
         splats, count = finite_splats(bundle.splats)
         dropped += left_out(count, "splats")
-        arrays |= {f"splats_{f.name}": getattr(splats, f.name) for f in dataclasses.fields(splats)}
+        arrays |= arrays_of("splats", splats)
     if bundle.mesh is not None:
         mesh, count = finite_mesh(bundle.mesh)
         dropped += left_out(count, "triangles")
-        arrays |= {f"mesh_{f.name}": getattr(mesh, f.name) for f in dataclasses.fields(mesh) if f.name != "facts"}
+        arrays |= arrays_of("mesh", mesh)
     if bundle.keypoints is not None:
         values = {f.name: getattr(bundle.keypoints, f.name) for f in dataclasses.fields(bundle.keypoints)}
         arrays |= {f"keypoints_{name}": np.asarray(value) for name, value in values.items() if value is not None}
@@ -57,6 +57,12 @@ def write(bundle: Bundle, path: Path) -> str:
     # numpy would put its own suffix on a path that lacks it, so the bytes are written by name.
     write_arrays(Path(path), arrays)
     return f"Wrote {len(arrays)} named arrays{dropped}."
+
+
+def arrays_of(prefix: str, record: Record) -> dict[str, NDArray]:
+    """A record's fields that are arrays, by prefixed names."""
+    fields = {f"{prefix}_{f.name}": getattr(record, f.name) for f in dataclasses.fields(record)}  # type: ignore[arg-type]
+    return {name: value for name, value in fields.items() if isinstance(value, np.ndarray)}
 
 
 def read(path: Path) -> dict[str, NDArray]:
