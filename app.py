@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from functools import partial
 from pathlib import Path
 
 from pipelines import __version__
@@ -27,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     add_commands(commands)
-    add_evaluate(commands, lambda: importlib.import_module("training.people"))
+    add_evaluate(commands, partial(importlib.import_module, "training.people"))
     page = commands.add_parser("serve", help="the page (default)")
     page.add_argument("--host", default="127.0.0.1")
     page.add_argument("--port", type=int, default=7860)

@@ -13,7 +13,7 @@ from typing import Any
 
 def add_evaluate(commands: Any, people: Callable[[], Any]) -> None:
     """Declare the sub-command on an argparse sub-parsers object. people: gives the source of people
-    (`evaluate.subject.People`) when it is needed; may raise ImportError."""
+    (`evaluate.subject.People`) when it is needed; may raise ImportError; for --jobs, it has to survive pickling."""
     parser = commands.add_parser("evaluate", help="scores of a system on synthetic people and on photos")
     parser.add_argument(
         "--system", action="append", default=None, metavar="NAME", help="default: projection; may repeat"
@@ -35,6 +35,9 @@ def add_evaluate(commands: Any, people: Callable[[], Any]) -> None:
     )
     parser.add_argument("--views", type=int, default=12, help="pictures around each person; default 12")
     parser.add_argument("--size", type=int, default=256, help="pixels of a view; default 256")
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="people at the same time, each in its process; default 1"
+    )
     parser.add_argument("--no-surface", action="store_true", help="leave out what needs the mesh (quicker)")
     parser.add_argument("--set", action="append", default=[], metavar="step.param=value", dest="settings")
     parser.add_argument("--seed", type=int, default=0)

@@ -16,14 +16,14 @@ from pipelines.devices import choose_device
 from pipelines.evaluate.arms import Case, attributes_of
 from pipelines.evaluate.lpips import find_lpips
 from pipelines.evaluate.made import Made
-from pipelines.evaluate.oracle import ESTIMATED
 from pipelines.evaluate.photo_scores import PHOTO_PROTOCOLS, photo_scores
 from pipelines.evaluate.protocols import PROTOCOLS, SURFACE_METRICS, worse
 from pipelines.evaluate.report import BLANK, machine, people_report, text_table
-from pipelines.evaluate.scorecard import Scorecard, blank, draw, score
+from pipelines.evaluate.scorecard import Scorecard, draw, score
 from pipelines.evaluate.search import START, control, search
 from pipelines.evaluate.sheet import four_sides, person_row, stacked
 from pipelines.evaluate.subject import People, Subject
+from pipelines.evaluate_people import CANCELLED, all_scores, caption, line, without_pictures
 from pipelines.evaluate_run import load_people, parse_people, run_once, run_variants, variants_of
 from pipelines.output import OutFolder
 from pipelines.photo import read_upload
@@ -50,7 +50,8 @@ class Session:
     options: dict[str, Any]
     out: OutFolder | None
     sheets: dict[str, Image.Image] = field(default_factory=dict)
-    stopped: bool = False
+    stop_sign: Any = None  # a multiprocessing Event of the process that started this one
+    ended: bool = False
 
     @classmethod
     def prepare(cls, arguments: argparse.Namespace) -> Session:
@@ -65,6 +66,8 @@ class Session:
             raise UserError(
                 f"--views and --size came as {arguments.views} and {arguments.size}; they need 2 to 72 and 32 to 1024."
             )
+        if arguments.jobs < 1:
+            raise UserError(f"--jobs came as {arguments.jobs}; it needs a number of processes, 1 or more.")
         if arguments.search is not None:
             if seeds is None or len(seeds) < START or arguments.search < START:
                 raise UserError(
@@ -95,7 +98,12 @@ class Session:
 
     def stop(self) -> None:
         """Asked to end: the step that runs is the last one."""
-        self.stopped = True
+        self.ended = True
+
+    @property
+    def stopped(self) -> bool:
+        """Whether this or the process that started it was asked to end."""
+        return self.ended or (self.stop_sign is not None and self.stop_sign.is_set())
 
     def subject(self, seed: int, system: str = "") -> Subject:
         """A person of the source; for a system that starts from pictures of several sides, with those."""
@@ -106,7 +114,7 @@ class Session:
             if make is None:
                 raise UserError(f"'{system}' starts from pictures of several sides, which this source of people lacks.")
         if self.stopped:
-            raise Cancelled("The evaluation was cancelled; what was made so far is in the store and is reused.")
+            raise Cancelled(CANCELLED)
         try:
             return make(seed, views=self.arguments.views, size=self.arguments.size)
         except ValueError as error:
@@ -135,27 +143,21 @@ class Session:
     def people(self) -> dict[str, Any]:
         """Every system and variant on every person."""
         assert self.seeds is not None
-        lpips, without = find_lpips()
         columns: dict[str, dict[str, list[Scorecard]]] = {
             **{system: {v: [] for v in self.variants[system]} for system in self.systems}, BLANK: {BLANK: []}
         }  # fmt: skip
         rows: dict[tuple[str, str], list[Image.Image]] = {}
-        for number, seed in enumerate(self.seeds):
-            subject = self.subject(seed)
-            columns[BLANK][BLANK].append(without_pictures(blank(subject, lpips=lpips)))
-            for system in self.systems:
-                seen = subject if find_system(system).pack is None else self.subject(seed, system)
-                made = self.make(seen, system, self.variants[system], not self.arguments.no_surface)
-                for variant in self.variants[system]:
-                    card = score(seen, made[variant], lpips=lpips, surface=not self.arguments.no_surface)
-                    columns[system][variant].append(without_pictures(card))
-                    say(f"{number + 1:4d} of {len(self.seeds)}  {line(card, system, variant)}")
-                    if self.out and number < SHEET_PEOPLE:
-                        rows.setdefault((system, variant), []).append(person_row(seen, card, caption(card)))
-            self.store.evict()
+        for number, scores in enumerate(all_scores(self, SHEET_PEOPLE if self.out else 0)):
+            columns[BLANK][BLANK].append(scores.blank)
+            for (system, variant), card in scores.cards.items():
+                columns[system][variant].append(card)
+                say(f"{number + 1:4d} of {len(self.seeds)}  {line(card, system, variant)}")
+            for column, row in scores.rows.items():
+                rows.setdefault(column, []).append(row)
         for (system, variant), pictures in rows.items():
             name = variant.replace("+ ", "").replace(" ", "_").replace("-", "")
             self.sheets[f"{system}_{name}.png"] = stacked(pictures, 2)
+        _, without = find_lpips()
         notes = [without] if without else []
         return people_report(columns, self.seeds.start, self.seeds.stop, self.settings(), notes)
 
@@ -308,31 +310,6 @@ def photos_in(folder: Path) -> list[Path]:
     if not found:
         raise UserError(f"--photos came as '{folder}', which holds no picture ({', '.join(SUFFIXES)}).")
     return found
-
-
-def without_pictures(card: Scorecard) -> Scorecard:
-    """The card without its pictures, which a hundred people would not fit in memory with."""
-    return Scorecard(card.seed, card.numbers, card.by_azimuth, card.before, (), card.facts, card.error)
-
-
-def line(card: Scorecard, system: str, variant: str) -> str:
-    """One person's progress line."""
-    if card.error:
-        return f"{card.seed}  {system}, {variant}: failed: {card.error}"
-    shown = [(n, PROTOCOLS[n]) for n in ("psnr", "iou", "chamfer_cm", "mpjpe_mm", "seconds") if n in card.numbers]
-    numbers = "  ".join(f"{p.title} {card.numbers[n]:.{p.digits}f}" for n, p in shown)
-    return f"{card.seed}  {system}{'' if variant == ESTIMATED else f', {variant}'}  {numbers}"
-
-
-def caption(card: Scorecard) -> str:
-    """The caption of one person on a sheet."""
-    if card.error:
-        return f"{card.seed}  failed"
-    n = card.numbers
-    parts = [f"PSNR {n['psnr']:.1f}", f"IoU {n['iou']:.2f}"]
-    parts += [f"Ch {n['chamfer_cm']:.1f} cm"] if "chamfer_cm" in n else []
-    parts += [f"MPJPE {n['mpjpe_mm']:.0f}"] if "mpjpe_mm" in n else []
-    return f"{card.seed}  {'  '.join(parts)}"
 
 
 def short_facts(facts: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from multiprocessing import active_children
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,8 +23,10 @@ from pipelines.evaluate.scorecard import Scorecard, blank, score
 from pipelines.evaluate.search import Case, control, search
 from pipelines.evaluate.truth import azimuths, head_mask, last_surface, true_colours
 from pipelines.evaluate_command import add_evaluate
+from pipelines.evaluate_people import all_scores
 from pipelines.evaluate_run import parse_people, run_once, run_variants
-from pipelines.step import UserError
+from pipelines.evaluate_session import Session
+from pipelines.step import Cancelled, UserError
 from pipelines.store import Store
 from pipelines.systems import SYSTEMS
 from tests import toy_people
@@ -240,6 +243,44 @@ def test_command_writes_report_sheets_and_table(tmp_path: Path, capsys: pytest.C
     assert report.write_between_markers(written, table) == written
     with pytest.raises(ValueError, match="markers"):
         report.write_between_markers("no markers", table)
+
+
+def test_processes_side_by_side_say_what_one_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.toy_people_elsewhere import source
+
+    told = []
+    for jobs in ("1", "2"):
+        given = arguments("--system", "toy", "--people", "9000:9003", "--views", "4", "--size", "64", "--json", "--jobs", jobs,
+                          "--out", str(tmp_path / jobs), "--runs", str(tmp_path / f"store{jobs}"))  # fmt: skip
+        given.source = source
+        assert dispatch(given) == 0
+        out, progress = capsys.readouterr()
+        told.append((json.loads(out), [text.split()[3] for text in progress.splitlines()]))
+        assert (tmp_path / jobs / "toy_estimated.png").read_bytes() == (
+            tmp_path / "1" / "toy_estimated.png"
+        ).read_bytes()
+    (alone, seeds), (together, same_seeds) = told
+    assert seeds == same_seeds == ["9000", "9001", "9002"]
+    for data in (alone, together):
+        data.pop("total_seconds")
+        for variant in data["systems"]["toy"]["variants"].values():
+            variant["metrics"].pop("seconds")
+    assert alone["systems"] == together["systems"]
+
+
+def test_processes_side_by_side_stop_when_asked(tmp_path: Path) -> None:
+    from tests.toy_people_elsewhere import source
+
+    given = arguments("--system", "toy", "--people", "9000:9040", "--views", "4", "--size", "64", "--jobs", "2",
+                      "--runs", str(tmp_path / "store"))  # fmt: skip
+    given.source = source
+    session = Session.prepare(given)
+    seen = 0
+    with pytest.raises(Cancelled):
+        for _ in all_scores(session, 0):
+            seen += 1
+            session.stop()
+    assert seen == 1 and not [p for p in active_children() if "Spawn" in p.name]
 
 
 def test_command_searches_and_shows_the_worst(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

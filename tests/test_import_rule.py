@@ -41,6 +41,7 @@ LAYERS = [
     ],
     ["pipelines.commands"],
     ["pipelines.evaluate_run"],
+    ["pipelines.evaluate_people"],
     ["pipelines.evaluate_session"],
     ["pipelines.evaluate_command"],
     ["ui"],
