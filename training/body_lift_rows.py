@@ -3,8 +3,8 @@
     python -m training.body_lift_rows photos --seeds 0:8000 --out FOLDER
     python -m training.body_lift_rows poses --seeds 0:8000 --out FOLDER
 
-`photos` draws every person three times (the seed's own camera and two others) at 512 px and runs the photo and person
-steps on the JPEG, about 0.5 s a picture; what the landmark network sees is kept beside what it says. `poses` grows only
+`photos` draws every person four times (the seed's own camera and three others) at 512 px and runs the photo and person
+steps on the JPEG, about 0.4 s a picture; what the landmark network sees is kept beside what it says. `poses` grows only
 the pose (0.05 s), to be seen from any side by `body_lift`.
 Files of 100 rows; a file that is there is not made again. Training seeds only.
 """
@@ -39,7 +39,7 @@ from training.people.subjects import before_the_camera
 from training.people.truth import seen_by
 from training.people.views import Shot, shot
 
-LONG_SIDE, PER_FILE, OTHERS = 512, 100, 2
+LONG_SIDE, PER_FILE, OTHERS = 512, 100, 3
 Row = dict[str, NDArray]
 
 
@@ -51,7 +51,7 @@ def points_operator():  # type: ignore[no-untyped-def]
 
 
 def photo_rows(seed: int) -> list[Row]:
-    """What the network says of a person in three photos, and the truth in the photo's camera."""
+    """What the network says of a person in four photos, and the truth in the photo's camera."""
     figure, own = before_the_camera(seed, LONG_SIDE)
     scene = scene_of(figure, pack_place(), lights_of(stream(seed, "light"), own.azimuth), halved=True)
     points = np.concatenate([p.vertices for p in figure.parts]).astype(np.float64)

@@ -26,7 +26,7 @@ class FitParams:
     pitch_spread: float = knob(8.0, "How far the camera may look up or down.", low=0.1, high=40, unit="degrees")
 
 
-@step("body.fit", version=3, title="Body", weights=["body", "lift", "picture_lift"])
+@step("body.fit", version=4, title="Body", weights=["body", "lift", "picture_lift"])
 def body_fit(matte: Cutout, keypoints: Keypoints, params: FitParams, ctx: Context) -> Body:
     """Fit the body model to the landmarks, inside the cut-out, upright and with its feet on the ground."""
     # Imported here: a declaration must load without torch and its like.
