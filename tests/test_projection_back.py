@@ -84,6 +84,48 @@ def test_long_hair_covers_the_nape_and_short_hair_its_upper_half() -> None:
     assert np.linalg.norm(short[55:58, 54:66] - SKIN, axis=-1).max() < 0.2
 
 
+def dressed(hair_to: int, shoulder: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Somebody in a dress with a wide neckline, whose hair hangs beside the neck and before one shoulder down to a row:
+    photo, mask, labels in front and behind, head, face, and where the fitted body is."""
+    rgb, mask, front, back = trunk(np.where(NONE[..., None], 0.0, SHIRT))
+    front[60:170, 20:30], front[60:170, 90:100] = UPPER, UPPER
+    back[60:170, 20:30], back[60:170, 90:100] = UPPER, UPPER
+    mask[10:60, 44:76] = True
+    front[10:60, 44:76], back[10:60, 44:76] = SCALP, SCALP
+    front[22:48, 50:70] = FACE
+    front[48:60, 50:70], back[44:60, 50:70] = NECK, NECK
+    rgb[10:60, 44:76] = HAIR
+    rgb[22:60, 50:70] = SKIN
+    rgb[60:66, 20:100] = shoulder
+    rgb[66:85, 40:80] = SKIN
+    body = mask.copy()
+    body[44:60, 44:50] = body[44:60, 70:76] = False
+    rgb[44:hair_to, 70:84], mask[44:hair_to, 70:84] = HAIR, True
+    rgb[60:hair_to, 96:112], mask[60:hair_to, 96:112], front[60:hair_to, 96:112] = HAIR, True, UPPER
+    rgb[60:64, 80:112], mask[60:64, 80:112] = HAIR, True
+    front[mask & (front == 255)], back[mask & (back == 255)] = SCALP, TORSO
+    return rgb, mask, front, back, mask & (np.arange(180)[:, None] < 60), front == FACE, body
+
+
+def test_hair_beside_the_trunk_lends_the_back_no_colour() -> None:
+    rgb, mask, front, back, head, face, body = dressed(110, SHIRT)
+    made = person(rgb, mask, front, back, head=head, face=face, covered=body)
+    trunk_behind = made[66:105, 35:85]
+    assert np.linalg.norm(trunk_behind - SHIRT, axis=-1).max() < 0.15
+    # What hangs beside the body is hair from behind as well.
+    assert np.linalg.norm(made[70:105, 104:109] - HAIR, axis=-1).max() < 0.1
+
+
+def test_a_back_is_bare_below_bare_shoulders_alone() -> None:
+    rgb, mask, front, back, head, face, body = dressed(62, SKIN)
+    bare = person(rgb, mask, front, back, head=head, face=face, covered=body)
+    assert np.linalg.norm(bare[68:82, 44:76] - SKIN, axis=-1).mean() < 0.08
+    assert np.linalg.norm(bare[100:160, 35:85] - SHIRT, axis=-1).max() < 0.1
+    rgb, mask, front, back, head, face, body = dressed(62, SHIRT)
+    worn = person(rgb, mask, front, back, head=head, face=face, covered=body)
+    assert np.linalg.norm(worn[68:82, 44:76] - SHIRT, axis=-1).mean() < 0.08
+
+
 def test_skin_is_the_face_and_not_a_beige_sleeve() -> None:
     beige = np.array([0.85, 0.72, 0.62], np.float32)
     part = np.full(NONE.shape, FORE, np.uint8)

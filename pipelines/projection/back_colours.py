@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.projection.body_mesh import cloth_groups, limbs, part_labels
-from pipelines.projection.cloth_pieces import clothes
+from pipelines.projection.cloth_pieces import clothes, is_skin
+from pipelines.projection.hair import hanging_hair
 from pipelines.projection.nape import Heads, nape_colours
 from pipelines.projection.outline import smooth
 from pipelines.projection.replaced import replace
@@ -21,6 +22,8 @@ from pipelines.projection.replaced import replace
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 BESIDE = 0.03  # metres from the fitted body in the picture, beyond which the photo shows what hangs beside it
+SHOULDER = 0.05  # metres from the trunk to which an upper arm is its shoulder
+TOP = 0.015  # metres: the outline on top of the shoulders is so thick
 
 
 def back_colours(
@@ -47,32 +50,43 @@ def back_colours(
     cloth = cloth_groups(names)
     alike = np.isin(part, part_labels(names, "upper_arm", "forearm", "hand", "shin", "foot")) & mask & ~heads.head
     alike &= cloth[sides[0]] == cloth[sides[1]]
-    telling = ~np.isin(part, part_labels(names, "forearm", "hand", "foot"))
-    skin = skin_colour(rgb, mask, part, names, heads.face & ~heads.back_face)
-    worn = clothes(rgb, mask & ~heads.head, telling, cloth[part] == 0, arms, skin, inside, likeness, pixel)
+    face = heads.face & ~heads.back_face
+    neck = np.isin(sides[1], part_labels(names, "neck")) & mask
+    hands = np.isin(part, part_labels(names, "forearm", "hand"))
+    torso = np.isin(part, part_labels(names, "torso"))
+    hair = hanging_hair(calm, mask, torso, covered, hands, heads.head, face, neck, pixel)
+    hanging = hair & ~heads.head
+    telling = ~np.isin(part, part_labels(names, "forearm", "hand", "foot")) & ~hair
+    skin = skin_colour(rgb, mask, part, names, face)
+    shoulders = shoulder_line(mask, part, names, neck, pixel) & ~hair
+    worn = clothes(
+        rgb, mask & ~heads.head, telling, cloth[part] == 0, torso, shoulders, arms, skin, inside, likeness, pixel
+    )
     beside = mask & (cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, 3) > BESIDE / pixel)
-    copied &= worn.around | alike | beside
+    copied &= worn.around | alike | beside | (hanging & ~covered)
+    # What hangs before the trunk does not hang behind it.
+    copied &= ~(hanging & covered)
     copied = drop_specks(copied | ~mask | heads.head, pixel) & mask & ~heads.head & ~other
     copied |= hair_that_goes_around(calm, mask, heads)
     if not copied.any():
         return rgb.copy(), np.zeros_like(mask)
     result = rgb.copy()
     result = replace(result, rgb, copied, heads.head & mask & ~other, blur)
-    # Trunk and legs share their clothes; head and forearms have their own.
+    # Trunk and legs share their clothes; head and forearms have their own. Hair beside the trunk is none of its colours.
     # Beside a hand in the photo the fitted hand may miss, and the hand's skin is no cloth.
     reach = 2 * max(round(0.015 / pixel), 1) + 1
-    doubtful = cv2.dilate(other.astype(np.uint8), np.ones((reach, reach), np.uint8)).astype(bool)
+    doubtful = cv2.dilate((other | hanging).astype(np.uint8), np.ones((reach, reach), np.uint8)).astype(bool)
     for number in np.unique(cloth[:-1]):
         own = (cloth[sides[1]] == number) & mask & (~heads.head | other)
         trunk = number == 0
         unsure = doubtful | worn.limb if trunk else doubtful
         result = replace(result, rgb, copied & ~other, own, blur, unsure, worn.garment if trunk else None)
     bare_behind = heads.back_face & ~heads.face
-    nape = np.isin(sides[1], part_labels(names, "neck")) & mask
     # A scarf or a collar shows beside the face; where nothing does, the nape is hair and skin and not the shirt below.
-    if (nape & copied & ~other).sum() < nape.sum() / 3:
+    worn_there = copied & ~worn.bare & ~hanging
+    if (neck & worn_there & ~other).sum() < neck.sum() / 3:
         # The rim of what is copied is mixed with what replaces its surroundings.
-        nape &= other | ~cv2.erode(copied.astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool)
+        nape = neck & (other | ~cv2.erode(worn_there.astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool))
         result = nape_colours(result, rgb, calm, mask, covered, heads, nape, skin, pixel)
         copied &= ~nape
     if skin is not None and bare_behind.any():
@@ -80,6 +94,19 @@ def back_colours(
         result = result * (1 - plain) + skin * plain
         copied = copied & ~(plain[..., 0] > 0.5)
     return np.clip(result, 0, 1).astype(np.float32), mask & ~copied
+
+
+def shoulder_line(mask: Mask, part: NDArray[np.uint8], names: NDArray, neck: Mask, pixel: float) -> Mask:
+    """(h, w) the outline of a mask on top of the shoulders, from the neck (h, w) to where the arms begin to hang."""
+    torso = np.isin(part, part_labels(names, "torso"))
+    reach = 2 * max(round(SHOULDER / pixel), 1) + 1
+    near = cv2.dilate(torso.astype(np.uint8), np.ones((reach, reach), np.uint8)).astype(bool)
+    top = mask & near & (torso | np.isin(part, part_labels(names, "upper_arm")))
+    thick = max(round(TOP / pixel), 1)
+    top[thick:] &= ~mask[:-thick]
+    rows = np.flatnonzero(neck.any(1))
+    top[(rows[-1] if len(rows) else 0) + round(2 * SHOULDER / pixel) :] = False
+    return top
 
 
 def hair_that_goes_around(calm: Floats, mask: Mask, heads: Heads) -> Mask:
@@ -122,12 +149,9 @@ def skin_colour(rgb: Floats, mask: Mask, part: NDArray[np.uint8], names: NDArray
     """(3,) median of the bare skin in the picture, None when there is none to be seen: of the face (h, w) if it shows,
     else of hands and neck, else of arms, which more often than not are in sleeves.
 
-    Skin by its chroma: the YCbCr box of Chai & Ngan (1999), which holds for light and dark skin alike, and for much
-    beige cloth too.
+    Skin by its chroma alone (`is_skin`).
     """
-    ycc = cv2.cvtColor(np.ascontiguousarray(rgb, np.float32), cv2.COLOR_RGB2YCrCb)
-    cr, cb = ycc[..., 1] * 255, ycc[..., 2] * 255
-    skin = (cr > 133) & (cr < 173) & (cb > 77) & (cb < 127) & mask
+    skin = is_skin(rgb) & mask
     for where in (face, np.isin(part, part_labels(names, "hand", "neck", "head", "face")),
                   np.isin(part, part_labels(names, "forearm", "upper_arm"))):  # fmt: skip
         if (skin & where).sum() >= 12:

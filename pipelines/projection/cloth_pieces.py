@@ -6,6 +6,7 @@ share go around whole, so that trousers whose sides hang behind hands at the sea
 in an open jacket, a tie, a print or a scarf makes none and is not on the back. A patterned cloth has no colour of its
 own: it goes around where the outline on the left and on the right shows its colours about as often as the inside does.
 An arm before the trunk, whose sleeve or elbow may well be at the outline, tells nothing of the trunk and is not on it.
+Skin is no cloth: a neckline is open in front alone, unless the shoulders are bare as well.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ GARMENT = 2.0  # times the likeness: pieces nearer than that are one garment, li
 OWN = 0.3  # of its pixels that a piece of the trunk's and legs' clothes has there; skin of an arm has fewer
 MISS = 0.03  # metres by which a fitted arm may miss the arm in the photo
 SKIN = 2.0  # times the likeness: an arm's piece nearer to the skin's colour is bare
+BARE = 0.5  # of the shoulders' outline that skin must be, and of the torso that it must not be
 FORE = 0.5  # of its pixels that a piece has on a fitted forearm and hand to be the arm's
 ALIKE = 0.5  # times as often as inside: a colour that the outline shows so often on both sides is the pattern's
 RARE = 0.08  # of the width: what is rarer (a strap, a hand) the outline shows by chance
@@ -43,20 +45,23 @@ MIXED = 1.5  # pixels at the outline whose colour is half the background's
 
 class Clothes(NamedTuple):
     """around (h, w): pixels of the clothes that the back has too. garment (h, w, 3): mean colour of the garment at a
-    pixel, 0 outside. limb (h, w): pixels of pieces that are not the trunk's and legs', be it beyond the fitted arm."""
+    pixel, 0 outside. limb (h, w): pixels of pieces that are not the trunk's and legs', be it beyond the fitted arm.
+    bare (h, w): the skin below bare shoulders, which the back has too."""
 
     around: Mask
     garment: Floats
     limb: Mask
+    bare: Mask
 
 
 def clothes(
-    rgb: Floats, region: Mask, telling: Mask, trunk: Mask, arms: Mask, skin: Floats | None, inside: Floats,
-    likeness: float, pixel: float,
+    rgb: Floats, region: Mask, telling: Mask, trunk: Mask, torso: Mask, shoulders: Mask, arms: Mask,
+    skin: Floats | None, inside: Floats, likeness: float, pixel: float,
 ) -> Clothes:  # fmt: skip
     """What goes around of the region (h, w) of a photo (h, w, 3).
 
-    telling: where the outline tells of clothes (no hands, no feet). trunk: the trunk and the legs. arms: the fitted
+    telling: where the outline tells of clothes (no hands, no feet). trunk: the trunk and the legs; torso: without the
+    legs. shoulders: the outline on top of them, without hair. arms: the fitted
     forearms and hands where they are in front. skin (3,): its colour, None when unknown. inside: distance to the
     outline, px. likeness: colour difference (CIELAB, brightness counts less) below which two pieces are one cloth: 0
     lets nothing go around, 200 all. pixel: metres per pixel.
@@ -72,9 +77,10 @@ def clothes(
     # A sleeve of the same cloth as the trunk that it touches is as good as the trunk.
     fore &= ~(touching(piece, region, count) & (apart < likeness) & ~(limb | fore)).any(1)
     # What sleeves are made of, the trunk may well wear; of bare arms it tells nothing.
-    bare = fore & False
+    naked = fore & False
     if skin is not None:
-        bare = fore & (np.linalg.norm(colour - weighed(skin[None, None])[0, 0], axis=1) < SKIN * likeness)
+        naked = np.linalg.norm(colour - weighed(skin[None, None])[0, 0], axis=1) < SKIN * likeness
+    bare = fore & naked
     rim = region & telling & (inside > 0.5) & (inside < np.maximum(0.25 * half_width(inside), 2.5)) & ~bare[piece]
     row_of_piece = np.arange(height)[:, None] * count + piece
     width, at_rim = (
@@ -91,8 +97,22 @@ def clothes(
     calm = weighed(smooth(rgb, region, 0.006 / pixel))
     plain = ((calm - weighed(mean[None])[0][piece]) ** 2).sum(-1) < (PRINT * likeness) ** 2
     around = region & plain & (share.ravel()[row_of_piece] > SHARE)
+    naked &= is_skin(sums / np.maximum(number, 1)[:, None])
+    below = naked & ~(limb | fore) & bool(naked[piece[shoulders]].sum() > BARE * shoulders.sum() > 0)
+    # Where most of the trunk has the skin's colour it is as likely cloth.
+    below &= bool(below[piece[torso & region]].sum() < BARE * (torso & region).sum())
+    around |= region & plain & below[piece]
     around |= patterned(calm, region & ~fore[piece], rim & (inside > MIXED), likeness, pixel)
-    return Clothes(around & ~fore[piece], mean[piece] * region[..., None], region & (limb | fore)[piece])
+    limb |= fore
+    return Clothes(around & ~fore[piece], mean[piece] * region[..., None], region & limb[piece], region & below[piece])
+
+
+def is_skin(rgb: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(...) whether colours (..., 3) have the chroma of skin: the YCbCr box of Chai & Ngan (1999), which holds for light
+    and dark skin alike, and for much beige cloth too."""
+    ycc = cv2.cvtColor(np.ascontiguousarray(rgb, np.float32).reshape(1, -1, 3), cv2.COLOR_RGB2YCrCb)[0] * 255
+    cr, cb = ycc[:, 1], ycc[:, 2]
+    return ((cr > 133) & (cr < 173) & (cb > 77) & (cb < 127)).reshape(rgb.shape[:-1])
 
 
 def touching(piece: NDArray[np.intp], region: Mask, count: int) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+EXACT = 1e-8  # of the energy of the values' spread
 FAINT = 1e-7  # weight of the mean of all values, so that a part without any value still gets one
 
 
@@ -37,7 +38,8 @@ def fill(
     if not (weight > 0).any():
         raise ValueError("No pixel of the mask has a value to start from.")
     mean = (flat * weight[..., None]).sum((0, 1), dtype=np.float64) / weight.sum(dtype=np.float64)
-    flat = np.where(weight[..., None] > 0, flat, mean).astype(np.float32)
+    # About their mean: what is common to all values (metres from the camera) must not count in what is exact enough.
+    flat = np.where(weight[..., None] > 0, flat - mean, 0.0).astype(np.float32)
     weight = weight + np.float32(FAINT) * mask
     links = np.zeros((2, *shape[:2]), np.float32)
     links[0, :, :-1] = mask[:, :-1] & mask[:, 1:]
@@ -48,7 +50,7 @@ def fill(
     solved = _cascade(flat, weight, links, sweeps)
     if cut is not None:
         solved = _polish(solved, flat, weight, links)
-    return (solved * mask[..., None]).reshape(shape)
+    return ((solved + mean.astype(np.float32)) * mask[..., None]).reshape(shape)
 
 
 def _cascade(values: Floats, weight: Floats, links: Floats, sweeps: int) -> Floats:
@@ -76,8 +78,9 @@ def _halve(values: Floats, weight: Floats, links: Floats) -> tuple[Floats, Float
     return mean.astype(np.float32), total, np.ascontiguousarray(coarse, np.float32)
 
 
-def _polish(z: Floats, values: Floats, weight: Floats, links: Floats, rounds: int = 80) -> Floats:
-    """Conjugate gradients with a diagonal preconditioner (Golub & Van Loan, 11.5), channels side by side."""
+def _polish(z: Floats, values: Floats, weight: Floats, links: Floats, rounds: int = 200) -> Floats:
+    """Conjugate gradients with a diagonal preconditioner (Golub & Van Loan, 11.5), channels side by side, until what is
+    left of the energy is EXACT of the values' own: beside a cut that the coarse grids crossed that takes a while."""
     right, below = links[0][:, :-1, None], links[1][:-1, :, None]
     own = weight[..., None]
     diagonal = own.copy()
@@ -107,7 +110,7 @@ def _polish(z: Floats, values: Floats, weight: Floats, links: Floats, rounds: in
     residual = own * values - applied(z)
     direction = inverse * residual
     energy = total(residual * direction)
-    goal = 1e-8 * np.maximum(total(own * values * inverse * own * values), 1e-20)
+    goal = EXACT * np.maximum(total(own * values * inverse * own * values), 1e-20)
     for _ in range(rounds):
         if (energy <= goal).all():
             break
