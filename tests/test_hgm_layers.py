@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from pipelines.geometry.cameras import Camera, intrinsics
 from pipelines.hgm.configuration import COMPACT, UNetShape
+from pipelines.hgm.correct import outwards
 from pipelines.hgm.layer_input import (
     ASPECT,
     CHANNELS,
@@ -194,6 +195,15 @@ def test_a_tint_is_added_to_the_back_alone() -> None:
     wanted = np.clip(layers.arrays["back_rgb"][inside] + (0, 0.1, 0), 0, 1)
     assert np.allclose(after["back_rgb"][inside], wanted, atol=1e-5)
     assert np.array_equal(after["front_rgb"], layers.arrays["front_rgb"])
+
+
+def test_what_the_network_says_beside_the_person_does_not_reach_the_person() -> None:
+    mask = np.zeros((6, 8), bool)
+    mask[1:5, 2:6] = True
+    said = np.where(mask, np.arange(48, dtype=np.float32).reshape(6, 8), np.nan)[None]
+    out = outwards(said, mask)[0]
+    assert np.array_equal(out[mask], said[0][mask]) and np.isfinite(out).all()
+    assert (out[0, 2:6] == said[0, 1, 2:6]).all() and (out[1:5, 7] == said[0, 1:5, 5]).all()
 
 
 def test_channels_have_their_places() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 from pipelines.hgm.coarse import CoarseParams
 from pipelines.hgm.layer_input import Crop, improved, layer_input, spread
@@ -23,11 +24,25 @@ def correct(layers: Layers, body: Body, maps: BodyMaps, params: CoarseParams, ct
     ctx.progress(0.2, "what the network sees")
     with torch.inference_mode():
         answer = network(torch.from_numpy(given.channels)[None])
-    moves = answer.moves[0].numpy() * np.float32(params.depth)
-    photo, tint = (a[0].numpy() * np.float32(params.colour) for a in (answer.photo, answer.tint))
+    moves, photo, tint, doubt = (
+        outwards(a[0].numpy(), given.mask) for a in (answer.moves, answer.photo, answer.tint, answer.spread)
+    )
+    moves *= np.float32(params.depth)
+    photo, tint = photo * np.float32(params.colour), tint * np.float32(params.colour)
     ctx.progress(0.8, "front and back moved", moved_picture(moves, given.mask))
     made = improved(layers, given.crop, moves, photo[0], tint)
-    return with_doubt(made, given.crop, answer.spread[0].numpy())
+    return with_doubt(made, given.crop, doubt)
+
+
+def outwards(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(C, H, W) with those outside the mask (H, W) taken from the nearest pixel inside.
+
+    No loss has ever seen what the network says there, and a finer grid would mix it into the person's rim.
+    """
+    if not mask.any():
+        return values
+    rows, columns = distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    return np.ascontiguousarray(values[:, rows, columns])
 
 
 def with_doubt(layers: Layers, crop: Crop, expected: NDArray[np.float32]) -> Layers:
