@@ -67,9 +67,9 @@ def add_commands(commands: Any) -> None:
     inspect = commands.add_parser("inspect", help="steps, states, seconds, memory, keys, warnings of a run")
     inspect.add_argument("run", metavar="RUN")
     inspect.set_defaults(handler=inspect_command)
-    weights = commands.add_parser("weights", help="known weight files: list, check PATH, fetch")
-    weights.add_argument("action", choices=("list", "check", "fetch"))
-    weights.add_argument("path", nargs="?", type=Path, metavar="PATH|SYSTEM")
+    weights = commands.add_parser("weights", help="known weight files: list, check PATH, fetch, keep ROLE=PATH")
+    weights.add_argument("action", choices=("list", "check", "fetch", "keep"))
+    weights.add_argument("path", nargs="?", type=Path, metavar="PATH|SYSTEM|ROLE=PATH")
     weights.add_argument(
         "--from", dest="folder", type=Path, metavar="FOLDER", help="fetch: from a folder that you have"
     )
@@ -375,9 +375,18 @@ def inspect_command(arguments: argparse.Namespace) -> int:
 
 
 def weights_command(arguments: argparse.Namespace) -> int:
-    """`weights list | check PATH | fetch`."""
-    from pipelines.weights import KNOWN, Weights, check_file, guess_role
+    """`weights list | check PATH | fetch | keep ROLE=PATH`."""
+    from pipelines.weights import KNOWN, Weights, check_file, guess_role, note_fetched, parse_choices
 
+    if arguments.action == "keep":
+        if arguments.path is None:
+            raise UserError(
+                "weights keep needs ROLE=PATH, for example hgm.one_view=FILE; it is then known to every run."
+            )
+        kept = parse_choices([str(arguments.path)], set(KNOWN))
+        note_fetched({role: Path(path).expanduser().resolve() for role, path in kept.items()})
+        _say(arguments, {"kept": kept}, "\n".join(f"{role}: every run takes {path}." for role, path in kept.items()))
+        return 0
     if arguments.action == "check":
         if arguments.path is None:
             raise UserError("weights check needs a PATH: the file or folder to look at.")

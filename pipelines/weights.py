@@ -70,24 +70,24 @@ KNOWN: dict[str, WeightFile] = {
             "hgm.one_view", "HGM's released one-view network", "", (".safetensors", ".pt", ".pth", ".bin", ".ckpt"),
             "not stated (ask the authors)", "the authors' public HGM repository (ICLR 2025)",
             "Download the one-view file from the folder that the README of HGM's public repository links to, and name it "
-            "with --weights hgm.one_view=FILE.",
+            "with --weights hgm.one_view=FILE, or for every run and the page: 'python app.py weights keep hgm.one_view=FILE'.",
         ),
         WeightFile(
             "hgm.two_view", "HGM's released two-view network", "", (".safetensors", ".pt", ".pth", ".bin", ".ckpt"),
             "not stated (ask the authors)", "the authors' public HGM repository (ICLR 2025)",
             "Download the two-view file from the folder that the README of HGM's public repository links to, and name it "
-            "with --weights hgm.two_view=FILE.",
+            "with --weights hgm.two_view=FILE, or for every run and the page: 'python app.py weights keep hgm.two_view=FILE'.",
         ),
         WeightFile(
             "hgm.diffusion", "Stable Diffusion 1.5 (a folder)", "", (), "CreativeML OpenRAIL-M",
             "stable-diffusion-v1-5/stable-diffusion-v1-5",
-            "Download the folder of stable-diffusion-v1-5 (diffusers layout, safetensors) and name it with "
+            "Download the folder of stable-diffusion-v1-5 (diffusers layout) and name it with "
             "--weights hgm.diffusion=FOLDER, or set hgm.back.refiner=none.",
         ),
         WeightFile(
             "hgm.controlnet", "ControlNet tile for the back view (a folder)", "", (), "CreativeML OpenRAIL-M",
             "lllyasviel/control_v11f1e_sd15_tile, or one fine-tuned on coarse back views",
-            "Download the folder of control_v11f1e_sd15_tile (diffusers layout, safetensors) and name it with "
+            "Download the folder of control_v11f1e_sd15_tile (diffusers layout) and name it with "
             "--weights hgm.controlnet=FOLDER, or set hgm.back.refiner=none.",
         ),
         WeightFile(
@@ -122,12 +122,17 @@ KNOWN: dict[str, WeightFile] = {
 # Roles that are folders in diffusers' layout, and what must lie in them.
 FOLDERS = {
     "hgm.diffusion": ("unet", "vae", "scheduler", "text_encoder", "tokenizer"),
-    "hgm.controlnet": ("config.json", "diffusion_pytorch_model.safetensors"),
+    "hgm.controlnet": ("config.json",),
     "synchuman.stage1": ("SyncHuman_2D3DCrossSpaceDiffusion", "vae", "image_encoder", "sparse_structure_decoder"),
     "synchuman.stage2": ("pipeline.json",),
     "synchuman.tokens": ("model.safetensors",),
     "synchuman.prompts": ("normal_embeds.pt", "clr_embeds.pt"),
 }
+
+# Where in such a folder networks of diffusers lie, and what their files are called: the published tile ControlNet comes
+# as a .bin alone, of which tensors are read and nothing else.
+DIFFUSERS = {"hgm.diffusion": ("unet", "vae"), "hgm.controlnet": (".",)}
+DIFFUSERS_FILES = tuple(f"diffusion_pytorch_model.{e}" for e in ("safetensors", "bin", "fp16.safetensors", "fp16.bin"))
 
 # Files that are only of use together: whose they are, how to get them all, and what works without them.
 GROUPS = {
@@ -318,6 +323,12 @@ def _check_folder(path: Path, role: str) -> str:
         raise UserError(
             f"'{path.name}' came for '{role}'; it needs a folder with {', '.join(absent or FOLDERS[role])}."
         )
+    for part in DIFFUSERS.get(role, ()):
+        if not any((path / part / name).is_file() for name in DIFFUSERS_FILES):
+            raise UserError(
+                f"'{path.name}' came for '{role}'; it needs {' or '.join(DIFFUSERS_FILES)}"
+                + ("." if part == "." else f" in its folder '{part}'.")
+            )
     if role == "synchuman.tokens" and "embeddings.register_tokens" not in _keys(path / "model.safetensors", role):
         raise UserError(f"'{path.name}' came for '{role}', but its model is another one; give DINOv2 with registers.")
     return f"'{path.name}' fits '{role}'."

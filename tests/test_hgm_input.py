@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pipelines.body.read_body import posed
 from pipelines.hgm.body_points import check_tokens, points_of
@@ -77,6 +79,50 @@ def test_the_crop_puts_the_pelvis_in_the_middle_at_the_right_scale() -> None:
     assert picture[0, 0].tolist() == [1, 1, 1], "beyond the photo it is white"
     with pytest.raises(ValueError, match="in front of the camera"):
         crop_photo(rgba, K, np.array([0, 0, -1.0]))
+
+
+def plain_crop(rgba: np.ndarray, K: np.ndarray, pelvis: np.ndarray, size: int) -> np.ndarray:
+    """The crop with the whole square filled up with white first."""
+    place = K @ pelvis / pelvis[2]
+    half = size / 2 * (K[1, 1] / pelvis[2]) / pixels_per_metre(size)
+    wide = int(2 * half) + max(rgba.shape)
+    white = np.pad(rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:], ((wide, wide), (wide, wide), (0, 0)),
+                   constant_values=1.0)  # fmt: skip
+    box = (*(place[:2] - half + wide), *(place[:2] + half + wide))
+    return np.stack([np.asarray(Image.fromarray(np.ascontiguousarray(white[..., c], np.float32)).resize(
+        (size, size), Image.Resampling.BILINEAR, box)) for c in range(3)], -1)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("focal", "pelvis"),
+    [
+        (180.0, (0.0, 0.0, 2.5)),  # the whole person
+        (700.0, (0.1, 0.9, 2.0)),  # a portrait whose pelvis lies below the photo
+        (90.0, (1.2, -0.3, 3.0)),  # small, at the border
+        (40.0, (-0.2, 0.1, 4.0)),  # smaller than the network's picture
+    ],
+)
+def test_the_crop_is_that_of_a_photo_on_endless_white(focal: float, pelvis: tuple[float, float, float]) -> None:
+    rng = np.random.default_rng(0)
+    rgba = rng.random((150, 120, 4)).astype(np.float32)
+    K = np.array([[focal, 0, 60.0], [0, focal, 75.0], [0, 0, 1]])
+    made = crop_photo(rgba, K, np.array(pelvis), 64)
+    assert np.abs(made - plain_crop(rgba, K, np.array(pelvis), 64)).max() < 1e-5
+    assert (made < 1).any(-1).mean() > 0.001 and made.dtype == np.float32
+
+
+def test_a_face_alone_makes_no_picture_of_gigabytes() -> None:
+    rgba = np.ones((600, 500, 4), np.float32)
+    rgba[..., :3] = 0.5
+    K = np.array([[9000.0, 0, 250], [0, 9000.0, 300], [0, 0, 1]])
+    tracemalloc.start()
+    made = crop_photo(rgba, K, np.array([0.0, 0.0, 2.0]), 512)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # The whole square would have 11,000 pixels a side: 1.5 GB.
+    assert peak < 60e6
+    inside = (made < 0.75).all(-1)
+    assert inside.sum() == pytest.approx(600 * 500 * (512 / (512 / pixels_per_metre() * 4500)) ** 2, rel=0.1)
 
 
 def test_smplx_points_follow_the_fitted_body(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -359,7 +360,8 @@ def test_a_variant_that_is_not_there_is_refused() -> None:
 def test_a_folder_of_diffusion_networks_is_known_by_what_lies_in_it(tmp_path: Path) -> None:
     for name in ("unet", "vae", "scheduler", "text_encoder", "tokenizer"):
         (tmp_path / "sd" / name).mkdir(parents=True)
+        (tmp_path / "sd" / name / "diffusion_pytorch_model.safetensors").touch()
     assert guess_role(tmp_path / "sd") == "hgm.diffusion"
-    (tmp_path / "sd" / "vae").rmdir()
+    shutil.rmtree(tmp_path / "sd" / "vae")
     with pytest.raises(UserError, match="with vae"):
         Weights({"hgm.diffusion": str(tmp_path / "sd")}).path("hgm.diffusion")

@@ -16,9 +16,11 @@ from pipelines.hgm.configuration import RELEASED, TINY, UNetShape
 from pipelines.hgm.coverage import COMPLETE, REFUSED, WARNINGS, Coverage
 from pipelines.hgm.network import HgmNetwork
 from pipelines.hgm.released_weights import examine, load_released, looks_like_hgm
+from pipelines.hgm.rewrite_weights import parse_names, rewrite
 from pipelines.hgm.stand_in import stand_in_tensor
 from pipelines.hgm.weight_file import open_weights, strip_prefixes
 from pipelines.step import UserError
+from pipelines.weights import check_file
 
 LINE = UNetShape((32, 32), (False, True), (32, 32), (True, False))
 BASE = replace(
@@ -105,7 +107,8 @@ def test_prefixes_come_off_and_foreign_groups_are_left_alone(whole: State, tmp_p
 @pytest.mark.parametrize("wrapper", ["state_dict", "ema", None])
 def test_torch_files_are_read_as_tensors_alone(whole: State, tmp_path: Path, wrapper: str | None) -> None:
     path = tmp_path / "weights.pth"
-    torch.save({wrapper: whole, "step": 3} if wrapper else whole, path)
+    # Beside the weights a training keeps numbers and tensors of its own.
+    torch.save({wrapper: whole, "step": 3, "best": torch.tensor(0.1)} if wrapper else whole, path)
     network, report = load_released(path, views=1, base=BASE)
     assert report.container == "torch" and report.verdict == COMPLETE
     assert torch.equal(network.c.weight, whole["c.weight"])
@@ -180,7 +183,27 @@ def test_a_renamed_module_is_proposed_and_taken_when_told(whole: State, check: C
     state = {("smpl_net." + k.removeprefix("net.") if k.startswith("net.") else k): v for k, v in whole.items()}
     report = check(state, views=1)
     assert report.verdict == REFUSED and report.mapping == {"smpl_net.": "net."}
+    assert "rewrite_weights FILE NEW.safetensors --rename smpl_net=net" in report.text()
     assert check(state, views=1, rename=report.mapping).verdict == COMPLETE
+
+
+def test_what_the_report_asks_for_can_be_written_anew(whole: State, tmp_path: Path) -> None:
+    state = {("smpl_net." + k.removeprefix("net.") if k.startswith("net.") else k): v for k, v in whole.items()}
+    state = {f"module.{k}": v.permute(1, 2, 3, 4, 0) if v.ndim == 5 else v for k, v in state.items()}
+    path, out = saved(state, tmp_path), tmp_path / "new.safetensors"
+    names = parse_names(["smpl_net=net"])
+    with pytest.raises(UserError, match="still be refused"):
+        rewrite(path, out, names, None, BASE)
+    with pytest.raises(UserError, match=r"needs to end in \.safetensors"):
+        rewrite(path, tmp_path / "new.pt", names, "in_out", BASE)
+    with pytest.raises(UserError, match="needs GROUP=MODULE"):
+        parse_names(["smpl_net"])
+    assert [p.name for p in tmp_path.iterdir()] == [path.name], "nothing half written"
+    rewrite(path, out, names, "in_out", BASE)
+    network, report = load_released(out, views=1, base=BASE)
+    assert report.verdict == COMPLETE and report.stripped == ()
+    assert all(torch.equal(value, whole[key]) for key, value in network.state_dict().items())
+    assert "fits 'hgm.one_view'" in check_file(out, "hgm.one_view"), "and a run takes it"
 
 
 @pytest.mark.parametrize(("told", "order"), [("in_out", (1, 2, 3, 4, 0)), ("out_in", (1, 2, 3, 0, 4))])
@@ -188,7 +211,7 @@ def test_old_sparse_layouts_are_turned_when_told(whole: State, tmp_path: Path, t
     old = {k: v.permute(order) if v.ndim == 5 else v for k, v in whole.items()}
     path = saved(old, tmp_path)
     report = examine(path, views=1, base=BASE)
-    assert report.verdict == REFUSED and "sparse_layout" in report.text()
+    assert report.verdict == REFUSED and "--sparse in_out" in report.text()
     network, report = load_released(path, views=1, sparse_layout=told, base=BASE)
     assert report.verdict == COMPLETE and "converted" in report.text()
     for key, value in network.state_dict().items():

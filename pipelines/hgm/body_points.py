@@ -17,6 +17,8 @@ from pipelines.step import Context, MissingNeed, UserError
 
 LOOSE = 20.0  # mm between the surfaces above which it is said
 ROUNDS_AGAIN = 3  # of the fit to a refined body
+# What a body's surface depends on.
+PLACED = ("rotations", "root_translation", "phenotypes", "length_scales", "local_changes", "expression")
 
 
 def points_of(body: Body, config: HgmConfig, rounds: int, ctx: Context) -> BodyPoints:
@@ -35,11 +37,22 @@ def points_of(body: Body, config: HgmConfig, rounds: int, ctx: Context) -> BodyP
     return BodyPoints(made.vertices.astype(np.float32), made.joints[0].astype(np.float32), facts)
 
 
-def points_again(body: Body, before: BodyPoints, config: HgmConfig, ctx: Context) -> BodyPoints:
+def points_again(fitted: Body, body: Body, before: BodyPoints, config: HgmConfig, ctx: Context) -> BodyPoints:
     """The work of the step `hgm.points`; see its declaration. body: the refined one; before: on the fitted one."""
-    if before.source == GIVEN or not bool(body.arrays.get("refine_helped", False)):
+    same = all(np.array_equal(_placed(fitted, name), _placed(body, name)) for name in PLACED)
+    if before.source == GIVEN and not same:
+        ctx.warn(
+            "The SMPL-X vertices were given, and are not moved with the body of hgm.refine; give those of that body."
+        )
+    if before.source == GIVEN or same:
         return before
     return points_of(body, config, ROUNDS_AGAIN, ctx)
+
+
+def _placed(body: Body, name: str) -> np.ndarray:
+    """An entry of a record; zeros, which change nothing, where it has none."""
+    value = np.asarray(body.arrays.get(name, 0.0))
+    return value if value.any() else np.zeros(())
 
 
 def stand_in_points(body: Body, count: int) -> BodyPoints:

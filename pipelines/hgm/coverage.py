@@ -16,6 +16,7 @@ UNUSED = ("unet.norm_out_2.", "unet.conv_out_2.", "xyzc_attn.layer_norm.")
 NORM_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 LISTED = 20
 FLOATING = ("float64", "float32", "float16", "bfloat16")
+REWRITE = "python -m pipelines.hgm.rewrite_weights"
 COMPLETE, WARNINGS, REFUSED = "complete", "usable with warnings", "refused"
 
 
@@ -100,8 +101,8 @@ class Coverage:
                 lines.append(f"{title}: and {len(keys_of) - LISTED} more")
         lines += [f"left alone: {g}* ({n} tensors, {IGNORED[g]})" for g, n in self.ignored.items()]
         lines += self.findings
-        lines += [f"the group '{a}*' has exactly the shapes of '{b}*': pass rename={{'{a}': '{b}'}} to use it"
-                  for a, b in self.mapping.items()]  # fmt: skip
+        lines += [f"the group '{a}*' has exactly the shapes of '{b}*': '{REWRITE} FILE NEW.safetensors --rename "
+                  f"{a.rstrip('.')}={b.rstrip('.')}' writes it so" for a, b in self.mapping.items()]  # fmt: skip
         lines += [f"! {w}" for w in self.warnings] + [f"✕ {r}" for r in self.refusals]
         return "\n".join([*lines, f"verdict: {self.verdict}"])
 

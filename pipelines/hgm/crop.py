@@ -27,15 +27,23 @@ def crop_photo(rgba: Floats, K: NDArray[np.floating], pelvis: NDArray[np.floatin
         raise ValueError(f"The pelvis came with depth {pelvis[2]:.3g} m; it needs to be in front of the camera.")
     place = np.asarray(K, np.float64) @ pelvis / pelvis[2]
     half = size / 2 * (K[1, 1] / pelvis[2]) / pixels_per_metre(size)
-    left, top = place[0] - half, place[1] - half
+    start, cell = place[:2] - half, 2 * half / size
+    # The cells of the crop that the photo reaches; beyond it all is white. A portrait's crop is far larger than its photo.
+    extent = np.array([rgba.shape[1], rgba.shape[0]])
+    margin = 2 + int(np.ceil(2 / cell))
+    low = np.clip(np.floor(-start / cell) - margin, 0, size).astype(int)
+    high = np.clip(np.ceil((extent - start) / cell) + margin, low, size).astype(int)
+    crop = np.ones((size, size, 3), np.float32)
+    if (high == low).any():
+        return crop
+    first, last = start + low * cell, start + high * cell
+    before = np.ceil(np.maximum(0.0, -first)).astype(int) + 2
+    after = np.ceil(np.maximum(0.0, last - extent)).astype(int) + 2
     white = rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]
-    margin = [int(np.ceil(max(0.0, x))) + 2 for x in (-left, -top, left + 2 * half - rgba.shape[1],
-                                                      top + 2 * half - rgba.shape[0])]  # fmt: skip
-    padded = np.pad(white, ((margin[1], margin[3]), (margin[0], margin[2]), (0, 0)), constant_values=1.0)
-    box = (left + margin[0], top + margin[1], left + margin[0] + 2 * half, top + margin[1] + 2 * half)
-    channels = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(padded[..., c], np.float32)).resize(
-            (size, size), Image.Resampling.BILINEAR, box))
-        for c in range(3)
-    ]  # fmt: skip
-    return np.stack(channels, -1).clip(0, 1).astype(np.float32)
+    padded = np.pad(white, ((before[1], after[1]), (before[0], after[0]), (0, 0)), constant_values=1.0)
+    box = (*(first + before), *(last + before))
+    for c in range(3):
+        channel = Image.fromarray(np.ascontiguousarray(padded[..., c], np.float32))
+        made = channel.resize((high[0] - low[0], high[1] - low[1]), Image.Resampling.BILINEAR, box)
+        crop[low[1] : high[1], low[0] : high[0], c] = np.asarray(made)
+    return crop.clip(0, 1)

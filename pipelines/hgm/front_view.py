@@ -62,9 +62,9 @@ def image_branch(network: HgmNetwork, rgb: Tensor) -> Tensor:
 
     The image set does not depend on the body, so that this needs no body model.
     """
-    pictures = network_pictures(rgb[None], orbit_pose(0.0)[None])
+    pictures = network_pictures(rgb[None], orbit_pose(0.0)[None]).to(next(network.parameters()).device)
     with torch.inference_mode():
-        raw = network.conv(network.unet(pictures)[0])
+        raw = network.conv(network.unet(pictures)[0]).cpu()
     return gaussians.image_set(raw.permute(0, 2, 3, 1).reshape(-1, raw.shape[1]))
 
 

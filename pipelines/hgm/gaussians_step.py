@@ -26,7 +26,7 @@ def gaussians_step(config: HgmConfig) -> Step:
     """The declaration for a preset."""
     weights = () if config.name == "tiny" else ("hgm.one_view",)
 
-    @step("hgm.gaussians", version=1, title="Coarse Gaussians", kind="generated", weights=weights,
+    @step("hgm.gaussians", version=2, title="Coarse Gaussians", kind="generated", weights=weights,
           backends=("cpu", "cuda"))  # fmt: skip
     def gaussians(
         matte: Cutout, hgm_refine: Body, hgm_points: BodyPoints, params: GaussiansParams, ctx: Context
@@ -45,7 +45,7 @@ def fused_step(config: HgmConfig) -> Step:
     """The declaration for a preset."""
     weights = () if config.name == "tiny" else ("hgm.two_view",)
 
-    @step("hgm.fused", version=1, title="Fused Gaussians", kind="generated", weights=weights,
+    @step("hgm.fused", version=2, title="Fused Gaussians", kind="generated", weights=weights,
           backends=("cpu", "cuda"))  # fmt: skip
     def fused(
         matte: Cutout,

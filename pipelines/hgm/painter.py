@@ -7,7 +7,6 @@ shown between steps, and because the prompts never change: their embeddings are 
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipelines.hgm.prompt_words import words_of
 from pipelines.hgm.stand_in import fill
 from pipelines.records import Floats
-from pipelines.step import MissingNeed, UserError
+from pipelines.step import UserError
 
 PROMPT, NEGATIVE = "best quality", "blur, lowres, bad anatomy, bad hands, cropped, worst quality"
+STEM = "diffusion_pytorch_model"
+ENDINGS = ("safetensors", "bin", "fp16.safetensors", "fp16.bin")
 # The scheduler of the Stable Diffusion 1.5 repository.
 PNDM = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000,
         "skip_prk_steps": True, "steps_offset": 1, "set_alpha_to_one": False}  # fmt: skip
@@ -106,45 +108,40 @@ def stand_in_painter(device: str) -> Painter:
 def released_painter(diffusion: Path, controlnet: Path, device: str) -> Painter:
     """Stable Diffusion 1.5 and a tile ControlNet from local folders in diffusers' layout; half precision on CUDA.
 
-    MissingNeed without the package of the text encoder, UserError for folders that cannot be read. Nothing is fetched.
+    UserError for folders that cannot be read or do not hold the whole networks. Nothing is fetched, and of .bin files
+    nothing but tensors is read: the published tile ControlNet comes as one.
     """
-    if importlib.util.find_spec("transformers") is None:
-        raise MissingNeed(
-            "The back view's words are read by the package 'transformers', which is not installed; "
-            "run `pip install transformers`, or set hgm.back.refiner=none."
-        )
     from diffusers import AutoencoderKL, ControlNetModel, PNDMScheduler, UNet2DConditionModel
 
     kind = torch.float16 if device == "cuda" else torch.float32
-    local: dict[str, Any] = {
-        "torch_dtype": kind, "local_files_only": True, "use_safetensors": True, "low_cpu_mem_usage": False,
-    }  # fmt: skip
     try:
-        unet = UNet2DConditionModel.from_pretrained(diffusion, subfolder="unet", **local)
-        vae = AutoencoderKL.from_pretrained(diffusion, subfolder="vae", **local)
+        unet = read_network(UNet2DConditionModel, diffusion / "unet", kind)
+        vae = read_network(AutoencoderKL, diffusion / "vae", kind)
         scheduler = PNDMScheduler.from_pretrained(diffusion, subfolder="scheduler", local_files_only=True)
-        control = ControlNetModel.from_pretrained(controlnet, **local)
-        words = embedded(diffusion, [NEGATIVE, PROMPT])
-    except (OSError, ValueError, KeyError) as error:
+        control = read_network(ControlNetModel, controlnet, kind)
+        words = words_of(diffusion, [NEGATIVE, PROMPT])
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise UserError(
             f"'{diffusion.name}' and '{controlnet.name}' came as the diffusion networks, and could not be read ({error}); "
-            "they need to be folders in diffusers' layout with .safetensors files."
+            "they need to be whole folders in diffusers' layout, Stable Diffusion 1.5 and a ControlNet for it."
         ) from error
     for part in (unet, vae, control):
         part.eval().requires_grad_(False).to(device)
     return Painter(unet, control, vae, scheduler, words.to(device, kind))
 
 
-def embedded(diffusion: Path, texts: list[str]) -> Tensor:
-    """(len(texts), 77, C) what the text encoder makes of them, in single precision on the CPU."""
-    from transformers import CLIPTextModel, CLIPTokenizer
+def read_network(make: Any, folder: Path, kind: torch.dtype) -> Any:
+    """A network of diffusers from a folder, every key in its place; ValueError when some are not there.
 
-    tokenizer = CLIPTokenizer.from_pretrained(diffusion, subfolder="tokenizer", local_files_only=True)
-    encoder = CLIPTextModel.from_pretrained(
-        diffusion, subfolder="text_encoder", local_files_only=True, use_safetensors=True
-    ).eval()
-    tokens = tokenizer(
-        texts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
-    )
-    with torch.inference_mode():
-        return encoder(tokens.input_ids)[0].clone()
+    Of several files the safe and the precise one comes first.
+    """
+    found = next((e for e in ENDINGS if (folder / f"{STEM}.{e}").is_file()), None)
+    if found is None:
+        raise ValueError(f"'{folder.name}' holds no {STEM} with the ending {' or '.join(ENDINGS)}")
+    network, told = make.from_pretrained(
+        folder, torch_dtype=kind, local_files_only=True, low_cpu_mem_usage=False, output_loading_info=True,
+        use_safetensors=found.endswith("safetensors"), variant="fp16" if found.startswith("fp16.") else None,
+    )  # fmt: skip
+    if missing := sorted(told["missing_keys"]):
+        raise ValueError(f"'{folder.name}' lacks {len(missing)} of the network's tensors, first {missing[0]}")
+    return network

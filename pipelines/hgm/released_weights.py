@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pipelines.hgm.configuration import RELEASED, HgmConfig
-from pipelines.hgm.coverage import REFUSED, Coverage, compare, propose_mapping, value_findings
+from pipelines.hgm.coverage import REFUSED, REWRITE, Coverage, compare, propose_mapping, value_findings
 from pipelines.hgm.network import HgmNetwork
 from pipelines.hgm.weight_file import Entry, WeightSource, open_weights
 from pipelines.step import UserError
@@ -47,7 +47,16 @@ def examine(
     rename: {group in the file: group expected}; sparse_layout: order of the last two axes of old sparse weights;
     base: the configuration that the file's shapes vary. UserError when it is no weight file.
     """
-    return _examine(path, views, values, rename, sparse_layout, base)[2]
+    source, _, report = _examine(path, views, values, rename, sparse_layout, base)
+    return replace(report, digest=source.digest()) if values else report
+
+
+def read_released(
+    path: Path, rename: Mapping[str, str] | None, sparse_layout: SparseLayout | None, base: HgmConfig = RELEASED
+) -> tuple[WeightSource, Coverage]:
+    """The tensors of a file under the names and in the layout of the network, and the report on them."""
+    source, _, report = _examine(path, None, True, rename, sparse_layout, base)
+    return source, report
 
 
 def load_released(
@@ -101,7 +110,8 @@ def _examine(
     if layout == "unknown":
         refusals.append(
             "The sparse weights are [3, 3, 3, ., .], the layout of spconv 1.x or of an early 2.x, which differ in the "
-            "order of the last two axes; say sparse_layout='in_out' (1.x) or 'out_in' (early 2.x)."
+            f"order of the last two axes; '{REWRITE} {path.name} NEW.safetensors --sparse in_out' (1.x) or '--sparse "
+            "out_in' (early 2.x) writes them anew."
         )
     config = _variant(source.entries, base, variant, warnings, refusals)
     variant["sparse layout"] = layout
@@ -121,7 +131,7 @@ def _examine(
         path=str(path), size=sum(f.stat().st_size for f in source.files()), container=source.container,
         stripped=source.stripped, ignored=dict(source.ignored), variant=variant, findings=findings,
         warnings=warnings, refusals=refusals, mapping=propose_mapping(source.entries, wanted),
-        digest=source.digest() if values else "", **tables,
+        **tables,
     )  # fmt: skip
     return source, config, report
 

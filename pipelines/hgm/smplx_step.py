@@ -39,12 +39,13 @@ def smplx_step(config: HgmConfig) -> Step:
 def points_step(config: HgmConfig) -> Step:
     """The declaration for a preset."""
 
-    @step("hgm.points", version=1, title="SMPL-X, refined", weights=("body",))
-    def points(hgm_refine: Body, hgm_smplx: BodyPoints, params: NoParams, ctx: Context) -> BodyPoints:
-        """The same points on the refined body; those of hgm.smplx where the refinement moved nothing."""
+    @step("hgm.points", version=2, title="SMPL-X, refined", weights=("body",))
+    def points(body_fit: Body, hgm_refine: Body, hgm_smplx: BodyPoints, params: NoParams, ctx: Context) -> BodyPoints:
+        """The same points on the refined body, also on one that was corrected by hand; those of hgm.smplx where it is
+        the fitted one."""
         # Heavy packages are imported by the work alone, not by the declaration.
         from pipelines.hgm.body_points import points_again
 
-        return points_again(hgm_refine, hgm_smplx, config, ctx)
+        return points_again(body_fit, hgm_refine, hgm_smplx, config, ctx)
 
     return points

@@ -161,7 +161,8 @@ def _torch(path: Path) -> dict[str, Entry]:
             f"'{path.name}' could not be read as tensors alone ({type(error).__name__}); "
             "save its state_dict as .safetensors where it was trained."
         ) from error
-    if isinstance(loaded, Mapping) and not any(isinstance(v, Tensor) for v in loaded.values()):
+    # A training checkpoint: the weights in a table of their own, beside numbers and tensors of the training.
+    if isinstance(loaded, Mapping):
         loaded = next((loaded[w] for w in WRAPPERS if isinstance(loaded.get(w), Mapping)), loaded)
     if not isinstance(loaded, Mapping):
         raise UserError(f"'{path.name}' holds a {type(loaded).__name__}; it needs a table of named tensors.")
