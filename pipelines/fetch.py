@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.step import UserError
-from pipelines.weights import KNOWN, check_file, note_fetched, weights_root
+from pipelines.weights import KNOWN, check_file, fetched, note_fetched, weights_root
 
 Say = Callable[[str], None]
 
@@ -84,34 +84,40 @@ def cached_files(repo: str) -> list[RemoteFile]:
 def fetch(system: str, say: Say, offline: bool = False) -> dict[str, Path]:
     """All roles of a system from the Hub -> {role: where it lies}, noted for every later run.
 
-    offline: only from the Hub's cache on this machine. UserError when the Hub cannot be reached, the disk is too
-    small, a file came damaged, or a role's files are not there; what was fetched stays, and the next call goes on.
+    offline: only what was fetched before, or lies in the Hub's cache on this machine. UserError when the Hub cannot be
+    reached, the disk is too small, a file came damaged, or a role's files are not there; what was fetched stays, and
+    the next call goes on.
     """
     if system not in SOURCES:
         raise UserError(f"Nothing can be fetched for '{system}'; there is {', '.join(SOURCES)}.")
     root = weights_root() / system
-    plan = _plan(SOURCES[system], offline)
+    places = find(system, root) if offline else {}
+    note_fetched(places)
+    wanted = {role: source for role, source in SOURCES[system].items() if role not in places}
+    plan = _plan(wanted, offline)
     if not offline:
         _check_disk(root, plan)
-    places: dict[str, Path] = {}
-    absent: list[str] = []
-    for role, source in SOURCES[system].items():
+    by_hand = {role: place for role in wanted if not plan[role] and (place := fetched(role))}
+    places |= by_hand  # named by the user before
+    absent = [role for role in wanted if not plan[role] and role not in by_hand]
+    for role in absent:  # said before gigabytes are waited for
+        say(f"{role}: not on the Hub. {_by_hand(role)}")
+    wrong: list[str] = []
+    for role, source in wanted.items():
         files = plan[role]
         if not files:
-            absent.append(role)
             continue
         say(f"{role}: {len(files)} files, {_gigabytes(files):.2f} GB, licence: {KNOWN[role].licence}")
         kept = [_one(source.repo, file, root / Path(source.repo).name, offline, say) for file in files]
         places[role] = _top(kept, source)
         try:
             check_file(places[role], role)
-        except UserError:
-            absent.append(role)
-            places.pop(role)
+        except UserError as error:
+            wrong.append(f"{role} came to '{places.pop(role)}', but it is not what is needed: {error}")
             continue
         note_fetched({role: places[role]})
-    if absent:
-        raise UserError(f"Not everything came: {' '.join(_by_hand(role) for role in absent)}")
+    if absent or wrong:
+        raise UserError(f"Not everything came: {' '.join([*(_by_hand(role) for role in absent), *wrong])}")
     return places
 
 
@@ -182,10 +188,15 @@ def _ask(what: str, offline: bool, question: Callable[..., Any], *given: Any) ->
                 "there, put the files into a folder of your own and name that with --from FOLDER. What is asked for stands "
                 "in SOURCES in pipelines/fetch.py."
             ) from error
-        where = "the Hub's cache on this machine has not" if offline else "the Hub did not give"
+        if offline:
+            raise UserError(
+                f"Without a network there is not {what}: it was not fetched before, and the Hub's cache on this machine does "
+                "not hold it. Fetch it once with a network, or name a folder that has the files with --from FOLDER."
+            ) from error
+        reason = str(error).splitlines()[0] if str(error) else "no reason"
         raise UserError(
-            f"{where} {what} ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason'}). What "
-            "was fetched is kept: try again, or use --offline for files that were fetched before, or --from FOLDER."
+            f"The Hub did not give {what} ({type(error).__name__}: {reason}). What was fetched is kept: try "
+            "again, or use --offline for files that were fetched before, or --from FOLDER."
         ) from error
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,10 @@ def test_every_format_leaves_from_a_prepared_run(server: Server, prepared: Path)
         assert status == 200 and len(body) > 200, name
         assert body.startswith(starts.get(name, b"")), name
         assert "attachment" in headers["content-disposition"]
+        if name == "obj":  # whole: what the object names is in the archive
+            archive = zipfile.ZipFile(io.BytesIO(body))
+            material = archive.read(next(n for n in archive.namelist() if n.endswith(".mtl"))).decode()
+            assert material.split("map_Kd ")[1].strip() in archive.namelist() and len(archive.namelist()) == 3
     assert ask(server, f"files/{PUBLIC}/box_person/turntable/frames.webp")[0] == 200
     # The prepared folder itself is only read.
     assert not (prepared / "box_person" / "view").exists()

@@ -8,7 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from pipelines.step import UserError  # noqa: E402
-from pipelines.synchuman import frame, view_pictures, views  # noqa: E402
+from pipelines.synchuman import frame, head_frame, view_pictures, views  # noqa: E402
+from pipelines.synchuman.configuration import face_share  # noqa: E402
 
 
 def cut_out(height: int = 60, width: int = 40) -> np.ndarray:
@@ -35,6 +36,28 @@ def test_face_box_is_the_middle_third_of_the_top_third() -> None:
     canvas[:32, 32:64] = (10, 20, 30, 255)
     face = frame.crop_face(canvas)
     assert face.shape == (96, 96, 4) and (face == [10, 20, 30, 255]).all()
+
+
+def test_a_preset_says_how_large_its_face_box_is() -> None:
+    """The close-up is cropped, pasted back, put on a canvas and looked for in one and the same box."""
+    compact, released = (face_share({"preset": name}) for name in ("compact", "released"))
+    assert (compact, released, face_share({})) == (2, 3, 3)
+    assert frame.face_box(768) == (256, 0, 512, 256) and frame.face_box(256, compact) == (64, 0, 192, 128)
+    canvas = np.zeros((96, 96, 4), np.uint8)
+    canvas[:48, 24:72] = (10, 20, 30, 255)
+    assert (frame.crop_face(canvas, compact) == [10, 20, 30, 255]).all() and frame.crop_face(canvas).min() == 10
+    pictures = torch.zeros(10, 3, 96, 96)
+    pictures[4] = 1.0
+    front = views.assemble(pictures, torch.ones(3, 96, 96), face_share=compact).normals[0]
+    assert (front[:48, 24:72] == 255).all() and front.sum() == 48 * 48 * 3 * 255
+    tile = view_pictures.face_canvas(torch.zeros(3, 48, 48), 96, compact)
+    assert (tile[:, :48, 24:72] == 0).all() and tile.sum() == 3 * (96 * 96 - 48 * 48)
+    head = np.array([28.0, 4.0, 32.0, 8.0])  # its middle lies 0.3 from the left, 0.06 from the top
+    assert head_frame.in_face_box(head, (0.0, 0.0, 100.0), compact) and not head_frame.in_face_box(head, (0, 0, 100.0))
+    person = cut_out(100, 60)
+    person[10:90, 10:50] = 255
+    sides = [head_frame.following(person, np.array([20.0, 10.0, 40.0, 52.0]), share)[2] for share in (2, 3)]
+    assert sides == [2 * 42.0, 3 * 42.0]  # the head ends 42 px below the person's highest point
 
 
 def test_composite_and_bytes_cut_downwards() -> None:

@@ -221,11 +221,29 @@ def test_the_sentences_name_the_repositories_that_are_asked() -> None:
 
 def test_prompts_that_the_hub_lacks_are_named_and_the_rest_is_kept(hub: Hub, released: Path) -> None:
     hub.files = {n: p for n, p in hub.files.items() if not n.endswith(".pt")}
+    said: list[str] = []
     with pytest.raises(UserError, match=r"synchuman\.prompts.*PSHuman.*--from FOLDER"):
-        fetch.fetch("synchuman", lambda line: None)
+        fetch.fetch("synchuman", said.append)
+    assert "synchuman.prompts: not on the Hub" in said[0], "said before gigabytes are waited for"
     assert all(fetched(role) for role in ROLES[:3]) and not fetched(ROLES[3])
     assert set(fetch.take("synchuman", released / "prompts", lambda line: None)) == {ROLES[3]}
     assert all(fetched(role) for role in ROLES)
+    assert set(fetch.fetch("synchuman", lambda line: None)) == set(ROLES), "what was named by hand is not missed"
+
+
+def test_what_was_fetched_is_found_without_a_network(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--offline` looks where an earlier fetch has put the files; the Hub's own cache holds nothing of them."""
+    fetch.fetch("synchuman", lambda line: None)
+
+    def empty(repo: str) -> list[RemoteFile]:
+        raise FileNotFoundError("no snapshot")
+
+    monkeypatch.setattr(fetch, "cached_files", empty)
+    before = len(hub.asked)
+    assert set(fetch.fetch("synchuman", lambda line: None, offline=True)) == set(ROLES) and len(hub.asked) == before
+    shutil.rmtree(fetched("synchuman.stage2") or "")
+    with pytest.raises(UserError, match=r"Without a network.*xishushu/SyncHuman.*--from FOLDER"):
+        fetch.fetch("synchuman", lambda line: None, offline=True)
 
 
 def test_a_folder_is_noted_and_not_copied(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import io
 import json
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -149,9 +151,15 @@ def test_the_meters_numbers_name_the_worst_view(views: Views) -> None:
         "blame": 0.1,
     }
     rows = (back, front)
+    assert inspect_agreement.stands_out(back) and not inspect_agreement.stands_out(front)
+    calm = dict(inspect_agreement.facts_of([{**back, "blame": 0.12}, front]))
+    assert calm["Stands out"] == "no view" and calm["Worst view"] == "back"
+    assert "Stands out" not in dict(inspect_agreement.facts_of([{**front, "blame": None}]))
     facts = dict(json.loads(table_facts(Reader(Table(rows)), "table", "")))  # type: ignore[arg-type]
     assert (
-        facts["Worst view"] == "back" and facts["Outline there"] == "80.0 %" and facts["To blame"] == "0.90, next 0.10"
+        facts["Stands out"] == facts["Worst view"] == "back"
+        and facts["Outline there"] == "80.0 %"
+        and facts["Its blame"] == "0.90, next 0.10"
     )
     assert facts["Where"] == "at the head, left in the picture" and facts["Normals, mean"] == "17.0° off"
     cells = json.loads(inspect_agreement.data(Reader(views, Table(rows)), "table", ""))["cells"]  # type: ignore[arg-type]
@@ -286,9 +294,9 @@ def test_in_the_browser(chromium: Any, server: Server, views: Views) -> None:
     page = guest.page
     try:
         guest.choose_system("sides")
-        page.wait_for_selector(".hs-drop-words:has-text('Drop a ZIP of views')")
+        page.wait_for_selector(".hs-drop-words:has-text('Drop the views')")
         page.click("#hs-reconstruct")
-        page.wait_for_selector(".hs-banner:has-text('Choose a ZIP of views first')")
+        page.wait_for_selector(".hs-banner:has-text('Choose views of a person first')")
         guest.upload(archive(views), "sides.zip")
         folder = guest.reconstruct()
         assert step_states(folder) == {"views.read": "done", "surface": "done", "consistency": "done"}
@@ -300,6 +308,9 @@ def test_in_the_browser(chromium: Any, server: Server, views: Views) -> None:
             "back",
             "left",
         ]
+        # A stand-in looks like one in every step, also in those that only measure.
+        badge = page.locator(".hs-panel .hs-badge").first
+        assert (badge.inner_text(), badge.get_attribute("data-kind")) == ("stand-in", "generated")
         assert colours_in(guest.picture(".hs-grid-cells")) >= 6
         # A pixel of the front view lies at the same height in all level views, on a line across.
         box = page.locator(".hs-cell-frame").nth(0).bounding_box()
@@ -316,6 +327,106 @@ def test_in_the_browser(chromium: Any, server: Server, views: Views) -> None:
         page.wait_for_selector(".hs-plate-grid[data-ready*='agreement']")
         assert "Worst view" in page.inner_text(".hs-numbers")
         _replace_and_leave_out(guest, folder)
+        assert not guest.errors
+    finally:
+        guest.leave()
+
+
+def dropped(guest: Visitor, files: dict[str, bytes]) -> None:
+    """Drop files on the page, as from a file manager."""
+    held = guest.page.evaluate_handle("() => new DataTransfer()")
+    add = """([held, name, text]) => held.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name,
+             { type: name.endsWith('.png') ? 'image/png' : '' }))"""
+    for name, data in files.items():
+        guest.page.evaluate(add, [held, name, base64.b64encode(data).decode()])
+    guest.page.dispatch_event("body", "drop", {"dataTransfer": held})
+
+
+@pytest.mark.browser
+def test_pictures_dropped_together_are_views_whatever_method_is_chosen(
+    chromium: Any, server: Server, views: Views, tmp_path: Path
+) -> None:
+    guest = Visitor(chromium, server).open()
+    page = guest.page
+    files = unpack(Upload(archive(views), "sides.zip"))
+    pictures = sum(name.endswith(".png") for name in files)
+    try:
+        dropped(guest, {**files, "notes.md": b"not a view", "._c0.png": b"a shadow"})
+        page.wait_for_function("document.body.dataset.hsPhoto === 'yes'")
+        page.wait_for_selector(f".hs-file-name:has-text('{pictures} pictures, views.zip')")
+        page.wait_for_selector(".hs-banner:has-text(\"the method is now 'views'\")")
+        page.wait_for_selector(".hs-drop img:visible")  # the front view: red, as no other side is
+        picture = guest.picture(".hs-drop img").reshape(-1, 3).astype(int)
+        assert (picture[:, 0] - picture[:, 1:].max(1) > 80).sum() > 100
+        taken = max((p for p in (server.store / "uploads").iterdir() if not p.suffix), key=lambda p: p.stat().st_mtime)
+        assert unpack(Upload(taken.read_bytes(), "views.zip")) == files  # packed by the page, read by Python
+        # A folder that was chosen gives its name, a ZIP of it (compressed) the same picture; one picture is refused.
+        folder = tmp_path / "someone"
+        (folder / "deeper").mkdir(parents=True)
+        for name, data in {**files, "deeper/c0.png": files["c0.png"]}.items():
+            (folder / name).write_bytes(data)
+        page.set_input_files("#hs-folder", str(folder))
+        page.wait_for_selector(f".hs-file-name:has-text('{pictures} pictures, someone.zip')")
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as together:
+            for name, data in files.items():
+                together.writestr(f"run/{name}", data)
+        dropped(guest, {"packed.zip": packed.getvalue()})
+        page.wait_for_selector(f".hs-file-name:has-text('{pictures} pictures, packed.zip')")
+        page.wait_for_function("document.querySelector('.hs-drop img').naturalWidth === 128")
+        dropped(guest, {"alone.png": files["c0.png"]})
+        page.wait_for_selector(".hs-banner:has-text('One picture came')")
+        run = guest.reconstruct(wait=False)
+        assert read_run(run)["system"] == "views"
+        page.click("#hs-stop")
+        guest.rest()
+        assert not guest.errors
+    finally:
+        guest.leave()
+
+
+@pytest.mark.browser
+def test_on_a_phone_the_players_buttons_cover_no_name(chromium: Any, server: Server, views: Views) -> None:
+    guest = Visitor(chromium, server, viewport={"width": 390, "height": 844}).open()
+    page = guest.page
+    try:
+        guest.choose_system("sides")
+        page.wait_for_selector(".hs-drop-words:has-text('Drop the views')")
+        guest.upload(archive(views), "sides.zip")
+        guest.reconstruct()
+        guest.choose("surface", "clay")
+        page.wait_for_selector(".hs-tools button:visible")
+        size = "all => all.map(e => e.getBoundingClientRect()).map(r => [r.left, r.right, r.top, r.bottom])"
+        strip = page.eval_on_selector_all(".hs-tabs", size)[0]
+        tools = [t for t in page.eval_on_selector_all(".hs-tools button", size) if t[1] > t[0]]
+        names = page.eval_on_selector_all(".hs-tabs button", size)
+        assert tools and all(t[2] >= strip[3] or t[0] >= strip[1] for t in tools)
+        assert sum(n[0] >= strip[0] and n[1] <= strip[1] + 1 for n in names) >= 3  # the rest is a swipe away
+        assert not guest.errors
+    finally:
+        guest.leave()
+
+
+@pytest.mark.browser
+def test_a_few_views_fill_the_stage(chromium: Any, server: Server, views: Views) -> None:
+    guest = Visitor(chromium, server, viewport={"width": 1400, "height": 900}).open()
+    page = guest.page
+    try:
+        guest.choose_system("sides")
+        page.wait_for_selector(".hs-drop-words:has-text('Drop the views')")
+        guest.upload(archive(views), "sides.zip")
+        guest.reconstruct()
+        guest.choose("views.read", "views")
+        page.wait_for_selector(".hs-plate-grid[data-ready]")
+        cells = page.eval_on_selector_all(
+            ".hs-grid-cells li",
+            "all => all.map(e => e.getBoundingClientRect()).map(r => [r.left, r.right, r.top, r.bottom])",
+        )
+        box = page.locator(".hs-grid-cells").bounding_box()
+        assert len(cells) == 4 and all(c[1] - c[0] > 200 for c in cells)
+        assert all(
+            box["x"] <= c[0] and c[1] <= box["x"] + box["width"] and c[3] <= box["y"] + box["height"] for c in cells
+        )
         assert not guest.errors
     finally:
         guest.leave()

@@ -229,6 +229,15 @@ def test_a_folder_becomes_the_same_bytes_and_back(tmp_path: Path) -> None:
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         for i in range(401):
             archive.writestr(f"{i}.png", bytes(8))
+    # What macOS puts beside every file is left out; two sets of views in one archive are refused, not mixed.
+    two, mac = io.BytesIO(), io.BytesIO()
+    for buffer, names in ((two, ("one/a.png", "other/a.png")), (mac, ("v/a.png", "__MACOSX/v/._a.png"))):
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name in names:
+                archive.writestr(name, name)
+    with pytest.raises(UserError, match=r"'a\.png' in two folders"):
+        unpack(Upload(two.getvalue(), "two.zip"))
+    assert unpack(Upload(mac.getvalue(), "mac.zip")) == {"a.png": b"v/a.png"}
     with pytest.raises(UserError, match="unpacks to more"):
         unpack(Upload(bomb.getvalue(), "bomb.zip"))
 
@@ -524,7 +533,9 @@ def test_an_agreeing_set_has_no_odd_view_out(drawn: Views) -> None:
 # -- the whole ------------------------------------------------------------------------------------------------------
 
 
-def test_the_recipe_runs_from_a_folder_through_the_executor(drawn: Views, tmp_path: Path) -> None:
+def test_the_recipe_runs_from_a_folder_through_the_executor(
+    drawn: Views, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from pipelines.records import Mesh, Splats
     from pipelines.run import Executor, create_run
     from pipelines.store import Store
@@ -547,6 +558,11 @@ def test_the_recipe_runs_from_a_folder_through_the_executor(drawn: Views, tmp_pa
     hand = splats.means[splats.means[:, 2] > 0.32 * 1.7 / 1.15]
     assert len(hand) == 0 or (hand[:, 0] < 0).all()  # the hand is before the person's right side
     assert set(np.unique(mesh.seen)) >= {0, 2}
+
+    def nobody(*given: object) -> None:
+        raise UserError("Nobody was found.")
+
+    monkeypatch.setattr("pipelines.person.looked_at", nobody)
     again = create_run(tmp_path / "again", upload, "views", settings=settings)
     with pytest.raises(UserError, match=r"Nobody was found.*--until turntable"):
         Executor(again, store, upload).execute()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import pipelines.person as people
 from pipelines.body.body_in_surface import (
     Room,
     Wear,
@@ -28,7 +30,8 @@ from pipelines.geometry.cameras import DISPLAY_TO_OPENCV, intrinsics
 from pipelines.geometry.mesh_raster import rasterise_mesh, vertex_normals
 from pipelines.geometry.orthographic import around
 from pipelines.geometry.rotations import matrix_from_rotation_vector
-from pipelines.records import Body, Keypoints
+from pipelines.landmarks.pose import PoseReading, Square
+from pipelines.records import Body, Keypoints, Photo
 from pipelines.step import Context
 from pipelines.views.drawn_views import draw_views
 from pipelines.views.front import front_view, ordinary_camera, picture_size, reduced
@@ -96,6 +99,38 @@ def disturbed(record: Body, amount: float) -> Body:
 
 
 # -- the front view ---------------------------------------------------------------------------------------------------
+
+
+def test_a_cut_out_that_is_lost_on_white_is_looked_at_on_other_grounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """White trousers: the legs are seen on a dark ground alone. What is seen on white is not looked at again."""
+    asked: list[float] = []
+    seen_on = {1.0: 0.1, 0.25: 0.95, 0.5: 0.6, 0.0: 0.9}
+
+    def reading(ground: float) -> PoseReading:
+        sight = np.full(33, 0.97, np.float32)
+        sight[25:] = seen_on[ground]
+        square = Square(50.0, 50.0, 100.0, 0.0)
+        return PoseReading(np.full((33, 3), ground, np.float32), sight, sight, np.zeros((33, 3), np.float32),
+                           np.zeros((4, 4), np.float32), np.eye(2, 3), 1.0, square, square)  # fmt: skip
+
+    def look(photo: Photo, ground: float, params: people.PersonParams) -> people.Look:
+        asked.append(ground)
+        box = np.array([0, 0, 100, 100], np.float32)
+        boxes = [box, box] if ground == 0.0 else [box]  # on black two people seem to be there
+        return people.Look(people.visible(photo, ground), boxes, [0.9] * len(boxes), reading(ground))
+
+    monkeypatch.setattr(people, "looked_at", look)
+    rgb = np.full((100, 100, 3), 0.9, np.float32)
+    cut, whole = Photo(rgb, np.pad(np.ones((60, 60), np.float32), 20)), Photo(rgb, None)
+    context = Context("person", weights=lambda role: Path("elsewhere"))
+    found = people.person.function(photo=cut, params=people.PersonParams(), ctx=context)
+    assert asked == [1.0, 0.25, 0.5, 0.0] and found.landmarks[25, 0] == 0.25
+    assert people.visible(cut, 0.25)[0, 0, 0] == 0.25 and people.visible(cut)[0, 0, 0] == 1.0
+    asked.clear()
+    people.person.function(photo=whole, params=people.PersonParams(), ctx=context)
+    seen_on[1.0] = 0.6
+    assert people.person.function(photo=cut, params=people.PersonParams(), ctx=context).landmarks[25, 0] == 1.0
+    assert asked == [1.0, 1.0]  # no cut-out, or all of it was seen: one look
 
 
 def test_the_front_view_is_a_photo_with_room_around_the_person() -> None:

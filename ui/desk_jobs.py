@@ -167,9 +167,9 @@ def write_file(folder: str, store: str, format: str, out: str) -> str:
         path = Path(scratch) / f"person{EXPORTS[format].suffix}"
         sentence = export(bundle, format, path)
         if format == "obj":
-            packed = Path(scratch) / "packed"
+            parts, packed = sorted(Path(scratch).iterdir()), Path(scratch) / "packed"
             with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-                for part in sorted(Path(scratch).glob("person.*")):
+                for part in parts:
                     archive.write(part, part.name)
             path = packed
         os.replace(path, target)

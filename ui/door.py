@@ -189,7 +189,7 @@ class Door:
         """'Reconstruct'."""
         upload, system = data.get("upload"), str(data.get("system"))
         if not upload:
-            what = "a photo of a person" if await self.actions.entry(system) == "photo" else "a ZIP of views"
+            what = "a photo of a person" if await self.actions.entry(system) == "photo" else "views of a person"
             raise UserError(f"Choose {what} first, or one of the examples.")
         name = await self.actions.start(
             note["token"], str(upload), system, whole(data.get("seed")) or 0, bool(data.get("stepwise"))

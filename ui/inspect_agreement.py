@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipelines.records import Floats, Table
 from pipelines.step import UserError
+from pipelines.views.consistency import FITS, STANDS_OUT
 from pipelines.views.records import PosedView, Shape, Views
 from ui.inspect_numbers import Facts, to_json
 from ui.inspect_posed_views import cells_sheet
@@ -26,20 +27,28 @@ def is_about_views(rows: Sequence[dict[str, Any]]) -> bool:
 
 
 def facts_of(rows: Sequence[dict[str, Any]]) -> Facts:
-    """The worst view, where, and the means. rows: the worst first."""
+    """The view that stands out, or none; the worst one, where, and the means. rows: the worst first."""
     worst = rows[0]
-    found: Facts = [("Worst view", str(worst["view"])), ("Outline there", f"{100 * worst['iou']:.1f} %")]
+    found: Facts = []
+    if worst.get("blame") is not None:
+        found.append(("Stands out", str(worst["view"]) if stands_out(worst) else "no view"))
+    found += [("Worst view", str(worst["view"])), ("Outline there", f"{100 * worst['iou']:.1f} %")]
     if worst.get("normal_deg") is not None:
         found.append(("Normals there", f"{worst['normal_deg']:.1f}° off"))
     found.append(("Where", where(worst)))
     if worst.get("blame") is not None:
-        found.append(("To blame", f"{worst['blame']:.2f}, next {rows[1]['blame']:.2f}" if len(rows) > 1 else
-                      f"{worst['blame']:.2f}"))  # fmt: skip
+        blame = f"{worst['blame']:.2f}, next {rows[1]['blame']:.2f}" if len(rows) > 1 else f"{worst['blame']:.2f}"
+        found += [("Its blame", blame), ("A view stands out from", f"{STANDS_OUT:.2f}")]
     found.append(("Outlines, lowest", f"{100 * min(r['iou'] for r in rows):.1f} %"))
     angles = [r["normal_deg"] for r in rows if r.get("normal_deg") is not None]
     if angles:
         found.append(("Normals, mean", f"{float(np.mean(angles)):.1f}° off"))
     return found
+
+
+def stands_out(row: dict[str, Any]) -> bool:
+    """Whether the row's view does not fit the others; without blames, whether its outline and the surface's differ."""
+    return row["blame"] >= STANDS_OUT if row.get("blame") is not None else row["iou"] < FITS
 
 
 def where(row: dict[str, Any]) -> str:
@@ -58,7 +67,8 @@ def data(reader: RunReader, step: str, argument: str) -> bytes:
         notes = [f"outline {100 * row['iou']:.1f} %"]
         notes += [f"normals {row['normal_deg']:.1f}°"] if row.get("normal_deg") is not None else []
         notes += [f"blame {row['blame']:.2f}"] if row.get("blame") is not None else []
-        cells.append({"label": row["view"], "note": ", ".join(notes), "place": where(row), "worst": k == 0})
+        worst = k == 0 and stands_out(row)
+        cells.append({"label": row["view"], "note": ", ".join(notes), "place": where(row), "worst": worst})
     return to_json({"cells": cells})
 
 

@@ -106,6 +106,10 @@ def facts(reader: RunReader, step: str, argument: str) -> bytes:
     ):  # fmt: skip
         if name in body.arrays and np.ndim(body[name]) == 0:
             rows.append((label, form.format(float(body[name]))))
+    if "surface_mm" in body.arrays:
+        rows.append(("Skin to surface", f"{float(body['surface_mm']):.1f} mm, median"))
+    if "outside_surface" in body.arrays:
+        rows.append(("Skin above the surface", f"{float(body['outside_surface']):.0%}"))
     if iterations(body):
         rows.append(("Iterations", str(iterations(body))))
     rows += [("Model", body.texts.get("model", "unknown")), ("Source", body.texts.get("source", "unknown"))]

@@ -40,10 +40,12 @@ def square(reader: RunReader, step: str, argument: str) -> bytes:
 
 def canvas(reader: RunReader, step: str, argument: str) -> bytes:
     """The canvas, cut out, with the box that the close-up is made of."""
+    from pipelines.synchuman.configuration import face_share
     from pipelines.synchuman.frame import face_box
 
-    shown = (framed_of(reader, step).canvas / 255).astype(np.float32)
-    left, top, right, _ = face_box(len(shown))
+    record = framed_of(reader, step)
+    shown = (record.canvas / 255).astype(np.float32)
+    left, top, right, _ = face_box(len(shown), face_share(record.facts))
     return webp(outlined(shown, left, top, right - left, max(1, len(shown) // 256)), quality=92)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.geometry.mesh_raster import MeshImage, rasterise_mesh
+from pipelines.geometry.mesh_raster import MeshImage, interpolate, rasterise_mesh, vertex_normals
 from pipelines.records import Floats, Table
 from pipelines.step import UserError
 from pipelines.views.records import PosedView, Shape, Views
@@ -49,7 +49,8 @@ def pairs_of(
     views: Sequence[PosedView], vertices: NDArray[np.floating], faces: NDArray[np.integer]
 ) -> list[dict[str, Any]]:
     """One row a pair, as in `data`."""
-    drawn = [rasterise_mesh(vertices, faces, view.pinhole) if view.normal is not None else None for view in views]
+    normals = vertex_normals(vertices, faces)
+    drawn = [seen_by(view, vertices, faces, normals) if view.normal is not None else None for view in views]
     rows = []
     for a, b in combinations(range(len(views)), 2):
         share = min(explained(views[a], views[b], vertices), explained(views[b], views[a], vertices))
@@ -82,12 +83,26 @@ def explained(view: PosedView, other: PosedView, around: NDArray[np.floating]) -
     return float(hit.reshape(len(pixels), DEPTHS).any(1).mean())
 
 
-def normals_apart(one: tuple[PosedView, MeshImage | None], two: tuple[PosedView, MeshImage | None]) -> float | None:
+class Seen(NamedTuple):
+    """The surface in a view: what is where, and its own normals (H, W, 3), display frame, not unit."""
+
+    image: MeshImage
+    normals: Floats
+
+
+def seen_by(view: PosedView, vertices: NDArray[np.floating], faces: NDArray[np.integer], normals: NDArray) -> Seen:
+    """The surface as a view sees it."""
+    image = rasterise_mesh(vertices, faces, view.pinhole)
+    return Seen(image, interpolate(image, faces, normals))
+
+
+def normals_apart(one: tuple[PosedView, Seen | None], two: tuple[PosedView, Seen | None]) -> float | None:
     """Median degrees between the normals of two views at places of the surface that both see well; None without
-    normals, or where they see too little together."""
-    (view, image), (other, seen) = one, two
-    if view.normal is None or other.normal is None or image is None or seen is None:
+    normals, or where they see too little together, as from opposite sides."""
+    (view, here), (other, away) = one, two
+    if view.normal is None or other.normal is None or here is None or away is None:
         return None
+    image, seen = here.image, away.image
     pixels = samples(view.mask & image.mask & view.normal.any(-1), PLACES)
     rows, columns = pixels.astype(int)[:, ::-1].T
     depth = image.depth[rows, columns]
@@ -97,8 +112,9 @@ def normals_apart(one: tuple[PosedView, MeshImage | None], two: tuple[PosedView,
     found[found] = seen.mask[to_rows, to_columns] & (np.abs(seen.depth[to_rows, to_columns] - z[found]) < SLACK)
     to_columns, to_rows = there[found].astype(int).T
     a, b = view.normal[rows[found], columns[found]], other.normal[to_rows, to_columns]
-    # Towards each camera: what is seen at a glance has normals of a rim.
-    well = (facing(a, view) > GRAZING) & (facing(b, other) > GRAZING)
+    # The place itself, not what is said of it, must face both cameras: the two sides of a finger are two places.
+    own, its = here.normals[rows[found], columns[found]], away.normals[to_rows, to_columns]
+    well = np.all([facing(n, v) > GRAZING for n in (own, its) for v in (view, other)], axis=0) & b.any(-1)
     if well.sum() < FEWEST:
         return None
     cosine = (a[well] * b[well]).sum(1) / np.maximum(
@@ -109,7 +125,8 @@ def normals_apart(one: tuple[PosedView, MeshImage | None], two: tuple[PosedView,
 
 def facing(normals: Floats, view: PosedView) -> NDArray[np.float64]:
     """(N,) cosine between normals (N, 3), display frame, and the direction back to the view's camera."""
-    return np.asarray(normals, np.float64) @ -view.pinhole.world_to_camera[2, :3]
+    length = np.maximum(np.linalg.norm(normals, axis=-1), 1e-9)
+    return np.asarray(normals, np.float64) @ -view.pinhole.world_to_camera[2, :3] / length
 
 
 def samples(mask: NDArray[np.bool_], count: int) -> NDArray[np.float64]:

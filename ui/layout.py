@@ -23,6 +23,8 @@ from ui.run_reader import RunReader
 from ui.session import PUBLIC, new_token
 from ui.texts import FOOTER, MASTHEAD
 
+TAKES_VIEWS = "views"  # the method that begins with pictures from several sides
+
 
 def widget(name: str, **options: Any) -> gr.HTML:
     """A component drawn by the function `name` in assets/style/main.js. Its own markup never changes, so that an
@@ -73,7 +75,7 @@ def build(actions: Actions, system: str) -> gr.Blocks:
         gr.HTML(MASTHEAD, elem_id="hs-masthead", apply_default_css=False)
         with gr.Row(elem_id="hs-work"):
             with gr.Column(elem_id="hs-side"):
-                widget("photo", system=system)
+                widget("photo", system=system, views=TAKES_VIEWS if TAKES_VIEWS in offered() else "")
                 with gr.Row(elem_id="hs-go"):
                     go = gr.Button("Reconstruct", variant="primary", elem_id="hs-reconstruct")
                     stop = gr.Button("Stop", elem_id="hs-stop")
@@ -82,6 +84,8 @@ def build(actions: Actions, system: str) -> gr.Blocks:
                 )
                 with gr.Accordion("Settings", open=False, elem_id="hs-settings"):
                     chosen = gr.Dropdown(offered(), value=system, label="Method", elem_id="hs-system")
+                    # Pressed by the script that is handed views while another method is chosen.
+                    views = gr.Button(TAKES_VIEWS, elem_id="hs-take-views", visible="hidden")
                     seed = gr.Number(0, precision=0, minimum=0, label="Seed", elem_id="hs-seed")
                 widget("examples", examples=example_cards(actions))
             with gr.Column(elem_id="hs-top"):
@@ -98,6 +102,7 @@ def build(actions: Actions, system: str) -> gr.Blocks:
 
         start = tell("hs-start", "system", "seed", "stepwise")
         go.click(None, [chosen, seed, stepwise], None, js=start, api_visibility="private")
+        views.click(None, None, [chosen], js=f"() => '{TAKES_VIEWS}'", api_visibility="private")
         stop.click(None, None, None, js=tell("hs-stop"), api_visibility="private")
         stepwise.change(None, [stepwise], None, js=tell("hs-stepwise", "stepwise"), api_visibility="private")
         chosen.change(None, [chosen], None, js=tell("hs-system", "system"), api_visibility="private")

@@ -157,7 +157,7 @@ export function openDoor() {
   window.addEventListener("hs-stop", () => send({ type: "stop" }));
   window.addEventListener("hs-start", async (event) => {
     await hub.sending; // a photo on its way
-    hub.startedWith = hub.entry === "photo" ? hub.picture : "";
+    hub.startedWith = hub.picture;
     send({ type: "start", upload: hub.upload, ...event.detail });
   });
 }

@@ -3,6 +3,8 @@
 import { act, address, hub, make, say } from "./hub.js";
 
 const COLUMNS = 6; // of a sheet
+const LEAST = 160; // px of a picture, below which they rather scroll
+const MAKING = "Making the pictures…";
 const HINT = "Point at a picture: the same place lies on the line in the others.";
 const NS = "http://www.w3.org/2000/svg";
 
@@ -11,12 +13,13 @@ export function grid(box) {
   const large = make("div", { class: "hs-grid-large", hidden: true });
   const which = make("div", { class: "hs-switch", role: "group", "aria-label": "What is shown" });
   const raw = make("button", { type: "button", class: "hs-plain", "aria-pressed": "false", hidden: true, title: "Some generators store views mirrored; here they are turned back" }, "As delivered");
-  const back = make("button", { type: "button", class: "hs-plain", hidden: true }, "All views");
+  const back = make("button", { type: "button", class: "hs-plain", hidden: true }, "Back to all views");
   const words = make("span", { class: "hs-soft hs-grid-words" });
   const legend = make("ul", { class: "hs-legend hs-legend-row", hidden: true, "aria-label": "Colours" });
   const file = make("input", { type: "file", accept: "image/png,image/webp,image/jpeg", class: "hs-hidden-input", "aria-label": "Picture to put in this view's place", id: "hs-view-file", tabindex: "-1" });
   const bar = make("div", { class: "hs-wipe-bar" }, back, which, raw, words, legend, file);
   box.append(list, large, bar);
+  new ResizeObserver(() => data && arrange()).observe(box);
   let plate = null, data = null, sheet = 0, mirrored = false, open = -1, sent = "", wanted = null, drawnPick;
 
   function drawCells() {
@@ -31,7 +34,7 @@ export function grid(box) {
       line.setAttribute("viewBox", "0 0 100 100");
       line.setAttribute("aria-hidden", "true");
       const picked = plate.pick && Number(hub.view.settings?.[plate.pick.step]?.[plate.pick.knob] ?? 1) === i + 1;
-      const marks = [picked && "picked", cell.photo && "photo", cell.by_hand && "by hand", cell.worst && "fits least"].filter(Boolean);
+      const marks = [picked && "picked", cell.photo && "photo", cell.by_hand && "by hand", cell.worst && "does not fit"].filter(Boolean);
       const name = make("span", { class: "hs-cell-name" }, make("b", {}, cell.label), make("span", {}, cell.note),
         cell.place && make("span", {}, cell.place), marks.length ? make("span", { class: "hs-badge", "data-kind": cell.worst || cell.by_hand ? "hand" : null }, marks.join(", ")) : null);
       const frame = make("span", { class: "hs-cell-frame" }, picture, line);
@@ -50,11 +53,33 @@ export function grid(box) {
       entry.append(inner);
       return entry;
     }));
+    arrange();
     const preload = new Image();
     const src = address(plate.sheets[sheet][1]);
-    preload.onload = () => plate && address(plate.sheets[sheet][1]) === src && (box.dataset.ready = src);
-    preload.onerror = () => (words.textContent = "These pictures could not be made.");
+    const shown = () => plate && address(plate.sheets[sheet][1]) === src;
+    preload.onload = () => {
+      if (!shown()) return;
+      box.dataset.ready = src;
+      if (words.textContent === MAKING) words.textContent = open < 0 && data.cameras ? HINT : "";
+    };
+    preload.onerror = () => shown() && (words.textContent = "These pictures could not be made.");
+    if (box.dataset.ready !== src) words.textContent = MAKING;
     preload.src = src;
+  }
+
+  // As many columns as make the pictures largest while all of them are in sight; many pictures keep the usual width.
+  function arrange() {
+    const gap = 10, pad = 24, frame = list.querySelector(".hs-cell-frame");
+    if (list.hidden || !frame || !list.clientHeight) return;
+    const under = Math.max(...[...list.children].map((entry) => entry.firstChild.offsetHeight)) - frame.offsetHeight; // words
+    let best = 0, columns = 0;
+    for (let count = 1; count <= data.cells.length; count++) {
+      const side = Math.min((list.clientWidth - pad - gap * (count - 1)) / count, (list.clientHeight - pad + gap) / Math.ceil(data.cells.length / count) - gap - under);
+      if (side > best + 1) [best, columns] = [side, count];
+    }
+    const wide = best > LEAST; // else they are as the style sheet says, and scroll
+    list.style.gridTemplateColumns = wide ? `repeat(${columns}, ${Math.floor(best)}px)` : "";
+    list.style.justifyContent = wide ? "center" : "";
   }
 
   // The square cell holds the whole picture in its middle.
@@ -89,7 +114,10 @@ export function grid(box) {
     which.hidden = i >= 0 || plate.sheets.length < 2;
     raw.hidden = i >= 0 || !data.cells.some((c) => c.mirrored);
     words.textContent = i < 0 && data.cameras ? HINT : "";
-    if (i < 0) return large.replaceChildren();
+    if (i < 0) {
+      arrange();
+      return large.replaceChildren();
+    }
     const cell = data.cells[i];
     const source = (part) => address(plate.one.replace("{part}", part).replace("{number}", String(i).padStart(3, "0")));
     const half = (part, title) => make("figure", {}, make("img", { src: source(part), alt: `${title} of ${cell.label}` }),
@@ -149,6 +177,7 @@ export function grid(box) {
       sheet = 0;
       delete box.dataset.ready;
       list.replaceChildren();
+      [open, large.hidden, back.hidden, list.hidden] = [-1, true, true, false]; // a view from before may be another one now
       words.textContent = "Reading the views…";
       const answer = await fetch(address(plate.data)).catch(() => null);
       if (plate !== next) return;

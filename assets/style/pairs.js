@@ -14,11 +14,11 @@ export function pairs(box) {
       if (i === k) return make("td", { class: "hs-pairs-self" });
       const pair = found.get(`${Math.min(i, k)} ${Math.max(i, k)}`), names = `${data.views[i]} and ${data.views[k]}`;
       if (k > i) return badge(pair.outline_is, `${(100 * pair.outline).toFixed(1)} %`, `Outlines of ${names}: ${pair.outline_is}`);
-      if (pair.normals == null) return badge("none", "–", `${names} see too little together, or lack normals`);
+      if (pair.normals == null) return badge("none", "–", `${names} see too little of the same places, or lack normals`);
       return badge(pair.normals_is, `${pair.normals.toFixed(0)}°`, `Normals of ${names}: ${pair.normals_is}`);
     };
     table.replaceChildren(
-      make("caption", {}, "Above the diagonal: the share of both outlines that one body could have. Below: how far the normals differ where both views see the same place."),
+      make("caption", {}, "Above the diagonal: the share of both outlines that one body could have. Below: how far the normals differ where both views see the same place; – where they see none, as from opposite sides."),
       make("thead", {}, make("tr", {}, make("td"), ...data.views.map((v) => make("th", { scope: "col" }, v)))),
       make("tbody", {}, ...data.views.map((v, i) => make("tr", {}, make("th", { scope: "row" }, v), ...data.views.map((_, k) => cell(i, k))))));
     const worst = data.pairs.reduce((a, b) => (b.outline < a.outline ? b : a));

@@ -51,7 +51,7 @@ export function panel(element) {
     const card = cardOf(now.name);
     title.textContent = now.title;
     badge.textContent = now.replaced ? "edited by hand" : hub.view.stand_in ? "stand-in" : KINDS[now.kind][0];
-    badge.dataset.kind = now.replaced ? "hand" : now.kind;
+    badge.dataset.kind = now.replaced ? "hand" : hub.view.stand_in ? "generated" : now.kind;
     badge.title = KINDS[now.kind][1];
     words.textContent = card?.summary || "";
     message.hidden = !now.message || ["running", "cancelled"].includes(now.state);

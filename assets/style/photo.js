@@ -1,7 +1,9 @@
 // The photo: drop, choose, camera, paste; and the examples.
+import { bundle, dropped, glimpse, isZip, viewsAmong } from "./bundle.js";
 import { act, address, changed, hub, listen, make, say } from "./hub.js";
 
 let take = async () => {};
+let begun = () => {}; // resolves the wait for the method that takes views
 
 export function photo(element, { props }) {
   const choose = make("input", { type: "file", accept: "image/*,.heic,.heif", id: "hs-file", "aria-label": "Choose a photo", class: "hs-hidden-input" });
@@ -10,11 +12,13 @@ export function photo(element, { props }) {
   const words = make("span", { class: "hs-drop-words" }, first, second);
   const zone = make("label", { class: "hs-drop", for: "hs-file" }, picture, words);
   const browse = make("button", { type: "button", class: "hs-plain", onclick: () => choose.click() }, "Choose");
-  const camera = make("button", { type: "button", class: "hs-plain", onclick: () => openCamera(take) }, "Camera");
+  const folder = make("input", { type: "file", webkitdirectory: true, class: "hs-hidden-input", id: "hs-folder", tabindex: "-1", "aria-label": "Choose a folder of views" });
+  const whole = make("button", { type: "button", class: "hs-plain", onclick: () => folder.click() }, "Folder");
+  const camera = make("button", { type: "button", class: "hs-plain", onclick: () => openCamera((file) => take([file])) }, "Camera");
   const paste = make("span", { class: "hs-soft" }, "or paste");
   const name = make("p", { class: "hs-file-name", "aria-live": "polite" });
   const heading = make("h2", { class: "hs-heading" });
-  element.append(heading, choose, zone, make("div", { class: "hs-row" }, browse, camera, paste), name);
+  element.append(heading, choose, folder, zone, make("div", { class: "hs-row" }, browse, whole, camera, paste), name);
 
   // What the chosen method begins with decides what can be dropped.
   const begin = (entry) => {
@@ -22,12 +26,15 @@ export function photo(element, { props }) {
     if (hub.entry !== entry) forget();
     hub.entry = entry;
     heading.textContent = archive ? "Views" : "Photo";
-    first.textContent = archive ? "Drop a ZIP of views" : "Drop a photo";
-    second.textContent = archive ? "pictures from several sides" : "one person, head to feet";
-    choose.accept = archive ? ".zip,application/zip" : "image/*,.heic,.heif";
-    choose.setAttribute("aria-label", archive ? "Choose a ZIP of views" : "Choose a photo");
+    first.textContent = archive ? "Drop the views" : "Drop a photo";
+    second.textContent = archive ? "a folder, a ZIP or the pictures" : "one person, head to feet";
+    choose.accept = archive ? ".zip,application/zip,.json,image/png,image/webp,image/jpeg" : "image/*,.heic,.heif,.zip";
+    choose.multiple = archive;
+    choose.setAttribute("aria-label", archive ? "Choose a ZIP of views, or the pictures" : "Choose a photo");
     camera.hidden = paste.hidden = archive;
+    whole.hidden = !archive;
     document.body.dataset.hsEntry = entry;
+    begun();
     changed();
   };
   const forget = () => {
@@ -45,20 +52,50 @@ export function photo(element, { props }) {
   window.addEventListener("hs-system", (event) => chosen(event.detail.system));
   if (props.system) chosen(props.system);
 
-  take = (file) => (hub.sending = file ? bring(file) : null);
+  take = (files, name = "") => (hub.sending = files.length ? sort(files, name) : null);
+  // A ZIP, a folder or several pictures are views, whatever method is chosen: the method that takes them is then.
+  const sort = async (files, name) => {
+    const { entry } = hub;
+    const many = name || files.length > 1 || isZip(files[0]);
+    if (!many && hub.entry === "archive" && files[0].type.startsWith("image/")) {
+      say("One picture came; views are two or more of one person. Drop a folder, a ZIP or all the pictures, or choose another method.", "error");
+      return;
+    }
+    if (!many) return bring(files[0]);
+    if (hub.entry !== "archive" && !(await viewsMethod())) {
+      say("Several files came; this method takes one photo.", "error");
+      return;
+    }
+    const kept = files.length === 1 ? files : viewsAmong(files);
+    if (!kept.length) {
+      say("There is no PNG, WebP or JPEG in this folder; drop the one that the views lie in.", "error");
+      return;
+    }
+    const other = hub.entry !== entry;
+    await bring(isZip(kept[0]) ? kept[0] : await bundle(kept, name));
+    if (hub.upload && other) say(`These are views, so the method is now '${props.views}'; Settings have the others.`);
+  };
+  const viewsMethod = () => new Promise((done) => {
+    if (!props.views) return done(false);
+    begun = () => hub.entry === "archive" && done(true);
+    document.querySelector("#hs-take-views").click();
+  });
   const bring = async (file) => {
     hub.upload = "";
+    delete document.body.dataset.hsPhoto;
     const archive = hub.entry === "archive", limit = archive ? hub.view.archive_bytes : hub.view.upload_bytes;
-    const what = archive ? "ZIP" : "photo";
+    const what = archive ? "set of views" : "photo";
     if (limit && file.size > limit) {
-      say(`The ${what} is larger than ${Math.round(limit / 2 ** 20)} MB; send a smaller ${archive ? "one" : "copy"}.`, "error");
+      say(`The ${what} is larger than ${Math.round(limit / 2 ** 20)} MB; send ${archive ? "fewer or smaller pictures" : "a smaller copy"}.`, "error");
       return;
     }
     name.textContent = "Sending…";
     if (hub.picture && ![hub.backdrop, hub.startedWith].includes(hub.picture)) URL.revokeObjectURL(hub.picture);
-    hub.picture = picture.src = archive ? "" : URL.createObjectURL(file);
-    picture.hidden = archive;
-    zone.classList.toggle("hs-full", !archive);
+    const seen = archive ? await glimpse(file) : { front: file };
+    hub.picture = picture.src = seen ? URL.createObjectURL(seen.front) : "";
+    picture.hidden = !seen;
+    picture.alt = archive ? "The front view that you chose" : "The photo you chose";
+    zone.classList.toggle("hs-full", Boolean(seen));
     picture.onerror = () => {
       hub.picture = "";
       picture.hidden = true; // a kind that this browser cannot show; the server says what it makes of it
@@ -80,12 +117,16 @@ export function photo(element, { props }) {
       return;
     }
     hub.upload = facts.upload;
-    name.textContent = file.name || what;
+    name.textContent = seen?.pictures ? `${seen.pictures} pictures, ${file.name}` : file.name || what;
     say("");
     document.body.dataset.hsPhoto = "yes";
   };
 
-  choose.addEventListener("change", () => take(choose.files[0]));
+  choose.addEventListener("change", () => take([...choose.files]));
+  folder.addEventListener("change", () => {
+    const inside = [...folder.files].filter((file) => file.webkitRelativePath.split("/").length === 2); // none deeper
+    take(inside, inside[0]?.webkitRelativePath.split("/")[0] || "");
+  });
   for (const kind of ["dragover", "dragenter"]) {
     document.addEventListener(kind, (event) => {
       if (![...(event.dataTransfer?.types || [])].includes("Files")) return;
@@ -94,15 +135,15 @@ export function photo(element, { props }) {
     });
   }
   for (const kind of ["dragleave", "drop"]) document.addEventListener(kind, () => zone.classList.remove("hs-over"));
-  document.addEventListener("drop", (event) => {
-    const file = event.dataTransfer?.files?.[0];
-    if (!file) return;
+  document.addEventListener("drop", async (event) => {
+    if (!event.dataTransfer?.files?.length) return;
     event.preventDefault();
-    take(file);
+    const { files, name } = await dropped(event.dataTransfer);
+    take(files, name);
   });
   document.addEventListener("paste", (event) => {
     const file = [...(event.clipboardData?.files || [])].find((f) => f.type.startsWith("image/"));
-    if (file && hub.entry === "photo") take(file);
+    if (file && hub.entry === "photo") take([file]);
   });
 }
 
@@ -160,7 +201,7 @@ export function examples(element, { props }) {
       if (entry.kind === "run") act("example", { name: entry.name });
       else {
         const answer = await fetch(address(`examples/${entry.name}`));
-        take(new File([await answer.blob()], entry.name));
+        take([new File([await answer.blob()], entry.name)]);
       }
     });
     lists[entry.kind].append(make("li", {}, button));

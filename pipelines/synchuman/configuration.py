@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from pipelines.step import UserError
 
@@ -238,6 +239,11 @@ COMPACT = SyncHumanConfig(
 )  # fmt: skip
 
 PRESETS = {config.name: config for config in (RELEASED, TINY, COMPACT)}
+
+
+def face_share(facts: Mapping[str, Any]) -> int:
+    """Of the preset that a record's facts name: the face box is the middle 1/share of the top 1/share."""
+    return preset(str(facts.get("preset", RELEASED.name))).joint.face_share
 
 
 def preset(name: str) -> SyncHumanConfig:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from pipelines.step import Context
+from pipelines.synchuman.configuration import face_share
 from pipelines.synchuman.frame import on_white
 from pipelines.synchuman.lending import Lender
 from pipelines.synchuman.networks import decode_latents
@@ -32,8 +33,9 @@ def decode_pictures(
             images.append(decode_latents(vae, latent[None], like).cpu())
     canvas = torch.from_numpy(on_white(frame.canvas)).permute(2, 0, 1)
     made = assemble(
-        torch.cat(images), canvas, keep_generated_front=params.keep_generated_front, paste_face=params.paste_face
-    )
+        torch.cat(images), canvas, keep_generated_front=params.keep_generated_front, paste_face=params.paste_face,
+        face_share=face_share(lender.facts),
+    )  # fmt: skip
     colours, normals = np.stack(made.colours), np.stack(made.normals)
     small = [np.concatenate(list(part[:, ::4, ::4]), 1) for part in (normals, colours)]
     ctx.progress(0.98, "ten pictures", np.concatenate(small).astype(np.float32) / 255)

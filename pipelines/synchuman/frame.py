@@ -46,10 +46,11 @@ def alpha_box(rgba: NDArray[np.uint8], over: float) -> Box:
     return int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())
 
 
-def face_box(canvas: int) -> Box:
-    """The middle third of the top third: left, top, right, bottom (exclusive)."""
-    third = canvas // 3
-    return third, 0, 2 * third, third
+def face_box(canvas: int, share: int = 3) -> Box:
+    """The middle 1/share of the top 1/share (`JointConfig.face_share`): left, top, right, bottom (exclusive)."""
+    side = canvas // share
+    left = (canvas - side) // 2
+    return left, 0, left + side, side
 
 
 def place_on_canvas(rgba: NDArray[np.uint8], canvas: int = CANVAS, legacy_rounding: bool = True) -> NDArray[np.uint8]:
@@ -69,10 +70,10 @@ def place_on_canvas(rgba: NDArray[np.uint8], canvas: int = CANVAS, legacy_roundi
     return np.asarray(out)
 
 
-def crop_face(canvas_rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def crop_face(canvas_rgba: NDArray[np.uint8], share: int = 3) -> NDArray[np.uint8]:
     """The fixed face box of a canvas, enlarged to the canvas's size. No face is looked for."""
     side = canvas_rgba.shape[0]
-    return np.asarray(Image.fromarray(canvas_rgba).crop(face_box(side)).resize((side, side)))
+    return np.asarray(Image.fromarray(canvas_rgba).crop(face_box(side, share)).resize((side, side)))
 
 
 def on_white(rgba: NDArray[np.uint8]) -> Floats:

@@ -20,18 +20,18 @@ CUT = 2  # pixels from the photo's lower border within which the feet count as c
 def framed(matte: Cutout, keypoints: Keypoints, follow: bool, preset: str, ctx: Context) -> Framed:
     """See the step."""
     config = preset_of(preset)
-    side = 8 * config.joint.side
+    side, share = 8 * config.joint.side, config.joint.face_share
     rgba = rounded(matte.rgba)
     head = head_box(keypoints)
     followed = follow and head is not None
     if followed:
         assert head is not None
-        square = following(rgba, head)
+        square = following(rgba, head, share)
         canvas = canvas_of(rgba, square, side)
     else:
         square = plain_square(rgba, config.joint.quirks.legacy_rounding)
         canvas = place_on_canvas(rgba, side, config.joint.quirks.legacy_rounding)
-    box = None if head is None else in_face_box(head, square)
+    box = None if head is None else in_face_box(head, square, share)
     if follow and head is None:
         ctx.warn("No head was found among the keypoints, so the canvas could not follow it.")
     elif box is False:
@@ -41,7 +41,7 @@ def framed(matte: Cutout, keypoints: Keypoints, follow: bool, preset: str, ctx: 
         )
     lowest = alpha_box(rgba, 127)[3]
     facts = {"cut": lowest >= rgba.shape[0] - CUT, "head_in_box": box, "followed": followed, "preset": preset}
-    face = crop_face(canvas)
+    face = crop_face(canvas, share)
     ctx.progress(0.9, "canvas and face", np.concatenate([on_white(canvas), on_white(face)], 1))
     tokens = token_picture(rgba, token_side(config), config.joint.quirks.legacy_rounding)
     return Framed(canvas, face, tokens, np.array(square, np.float64), facts)

@@ -26,21 +26,21 @@ def head_box(keypoints: Keypoints) -> NDArray[np.float64] | None:
     return np.concatenate([low - AROUND * spread, high + AROUND * spread])
 
 
-def in_face_box(head: NDArray[np.float64], square: Square) -> bool:
-    """Whether the head's middle lies in the middle third of the top third of the square (left, top, side px)."""
+def in_face_box(head: NDArray[np.float64], square: Square, share: int = 3) -> bool:
+    """Whether the head's middle lies in the middle 1/share of the top 1/share of the square (left, top, side px)."""
     left, top, side = square
     x, y = ((head[:2] + head[2:]) / 2 - (left, top)) / side
-    return bool(1 / 3 <= x <= 2 / 3 and y <= 1 / 3)
+    return bool(abs(x - 0.5) <= 0.5 / share and y <= 1 / share)
 
 
-def following(rgba: NDArray[np.uint8], head: NDArray[np.float64]) -> Square:
+def following(rgba: NDArray[np.uint8], head: NDArray[np.float64], share: int = 3) -> Square:
     """The smallest square of the photo (left, top, side px) that holds the person, with the head in the middle column
-    and above the lower rim of the top third as far as the person's highest point allows."""
+    and above the lower rim of the top 1/share as far as the person's highest point allows."""
     x0, y0, x1, y1 = (float(v) for v in alpha_box(rgba, 0))
     x1, y1 = x1 + 1, y1 + 1
     middle = float(np.clip((head[0] + head[2]) / 2, x0, x1))
     beside = 2 * max(middle - x0, x1 - middle)
-    side = max(y1 - y0, beside, 3 * (min(float(head[3]), y1) - y0))
+    side = max(y1 - y0, beside, share * (min(float(head[3]), y1) - y0))
     return middle - side / 2, y0, side
 
 

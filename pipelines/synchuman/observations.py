@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pipelines.records import Splats
 from pipelines.synchuman.bake_cameras import STAGE_1_VIEWS, bake_angles
+from pipelines.synchuman.configuration import face_share
 from pipelines.synchuman.display import Placement
 from pipelines.synchuman.frame import to_bytes
 from pipelines.synchuman.records import TenPictures
@@ -43,7 +44,8 @@ def observations(
     angles = bake_angles(STAGE_1_VIEWS + renders)
     plain = Views(list(pictures.colours), list(pictures.normals)).unmirrored()
     whole = [*zip(plain.colours[:-1], plain.normals[:-1], strict=True)]
-    whole.append((on_face_canvas(plain.colours[-1]), on_face_canvas(plain.normals[-1])))
+    share = face_share(pictures.facts)
+    whole.append((on_face_canvas(plain.colours[-1], share), on_face_canvas(plain.normals[-1], share)))
     for (colours, normals), (yaw, pitch) in zip(whole, angles, strict=False):
         yield Observation(colours, foreground(normals), float(yaw), float(pitch), True)
     for yaw, pitch in angles[STAGE_1_VIEWS:]:
@@ -53,7 +55,7 @@ def observations(
         yield Observation(picture, np.any(picture > 0, axis=-1), float(yaw), float(pitch), False)
 
 
-def on_face_canvas(face: Bytes) -> Bytes:
+def on_face_canvas(face: Bytes, share: int = 3) -> Bytes:
     """(S, S, 3) close-up -> (2 S, 2 S, 3): at its place in a front view of twice the size, white around, cut to 8 bits."""
     tensor: Tensor = torch.from_numpy(np.ascontiguousarray(face)).permute(2, 0, 1).float() / 255
-    return to_bytes(face_canvas(tensor, 2 * len(face)).permute(1, 2, 0).numpy())
+    return to_bytes(face_canvas(tensor, 2 * len(face), share).permute(1, 2, 0).numpy())

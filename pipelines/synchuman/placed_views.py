@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipelines.geometry.orthographic import OrthographicCamera
 from pipelines.synchuman.bake_cameras import STAGE_1_VIEWS, bake_angles
+from pipelines.synchuman.configuration import face_share
 from pipelines.synchuman.display import Placement
 from pipelines.synchuman.frame import face_box
 from pipelines.synchuman.records import VIEW_NAMES, Framed, TenPictures
@@ -42,7 +43,7 @@ def placed_views(frame: Framed, pictures: TenPictures, placement: Placement) -> 
     for v, (yaw, _) in enumerate(bake_angles()[:STAGE_1_VIEWS]):
         camera, close_up = placement.orthographic(float(yaw), side), v == STAGE_1_VIEWS - 1
         if close_up:
-            left, top, right, bottom = face_box(side)
+            left, top, right, bottom = face_box(side, face_share(pictures.facts))
             camera = camera.cropped(left, top, right - left, bottom - top).resized(side, side)
         mask = foreground(plain.normals[v])
         if v == 0 and front_is_photo:

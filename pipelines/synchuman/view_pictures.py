@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipelines.synchuman.frame import CANVAS, MEAN, STD
+from pipelines.synchuman.frame import CANVAS, MEAN, STD, face_box
 
 ENCODER_SIDE = 896
 FACE_CANVAS = 1536
@@ -31,10 +31,10 @@ def for_encoder(views: Tensor, side: int = ENCODER_SIDE) -> Tensor:
     return (F.interpolate(views, (side, side), mode="bilinear") - mean) / std
 
 
-def face_canvas(face: Tensor, side: int = FACE_CANVAS) -> Tensor:
+def face_canvas(face: Tensor, side: int = FACE_CANVAS, share: int = 3) -> Tensor:
     """(3, S, S) 0..1 face view -> (3, side, side): on white, at its place in a front view of that size."""
-    canvas, tile = face.new_ones(3, side, side), side // 3
-    canvas[:, :tile, tile : 2 * tile] = F.interpolate(face[None], (tile, tile), mode="bilinear")[0]
+    canvas, (left, top, right, bottom) = face.new_ones(3, side, side), face_box(side, share)
+    canvas[:, top:bottom, left:right] = F.interpolate(face[None], (bottom - top, right - left), mode="bilinear")[0]
     return canvas
 
 

@@ -40,7 +40,9 @@ class Views:
         return Views(colours, normals)
 
 
-def assemble(decoded: Tensor, canvas: Tensor, *, keep_generated_front: bool = False, paste_face: bool = True) -> Views:
+def assemble(
+    decoded: Tensor, canvas: Tensor, *, keep_generated_front: bool = False, paste_face: bool = True, face_share: int = 3
+) -> Views:
     """Decoded pictures (10, 3, S, S) 0..1, five normals then five colours, and the canvas (3, S, S) on white.
 
     The front colour becomes the canvas itself; the face's normal map is pasted hard into the front one. All
@@ -50,7 +52,7 @@ def assemble(decoded: Tensor, canvas: Tensor, *, keep_generated_front: bool = Fa
     if not keep_generated_front:
         images[VIEWS] = canvas.to(images.dtype)
     if paste_face:
-        left, top, right, bottom = face_box(images.shape[-1])
+        left, top, right, bottom = face_box(images.shape[-1], face_share)
         face = torch.nn.functional.interpolate(images[None, VIEWS - 1], (bottom - top, right - left), mode="bilinear")
         images[0, :, top:bottom, left:right] = face[0]
     saved = (images * 255 + 0.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()

@@ -28,7 +28,7 @@ def pack(folder: Path) -> Upload:
         return upload
     if not folder.is_dir():
         raise UserError(f"There is no folder or ZIP '{folder}'; check the path.")
-    paths = [p for p in sorted(folder.iterdir()) if p.is_file() and p.suffix.lower() in SUFFIXES]
+    paths = [p for p in sorted(folder.iterdir()) if p.is_file() and is_picture(p.name)]
     if not paths:
         raise UserError(f"The folder '{folder}' holds no PNG, WebP or JPEG; give the folder that the views lie in.")
     if len(paths) > MOST_FILES or sum(p.stat().st_size for p in paths) > MOST_BYTES:
@@ -50,7 +50,7 @@ def unpack(upload: Upload) -> dict[str, bytes]:
         raise UserError(f"'{upload.name}' is no folder or ZIP of views; give the folder that they lie in.") from None
     files: dict[str, bytes] = {}
     with archive:
-        members = [m for m in archive.infolist() if PurePosixPath(m.filename).suffix.lower() in SUFFIXES]
+        members = [m for m in archive.infolist() if is_picture(m.filename)]
         if len(members) > MOST_FILES or sum(m.file_size for m in members) > MOST_BYTES:
             raise UserError(f"'{upload.name}' unpacks to more than {MOST_FILES} files or {MOST_BYTES >> 20} MB; "
                             "leave out what is no view.")  # fmt: skip
@@ -60,5 +60,14 @@ def unpack(upload: Upload) -> dict[str, bytes]:
                 data = file.read(member.file_size + 1)
             if len(data) != member.file_size:
                 raise UserError(f"'{upload.name}' is damaged at '{member.filename}'; pack it again.")
-            files[PurePosixPath(member.filename).name] = data
+            name = PurePosixPath(member.filename).name
+            if name in files:
+                raise UserError(f"'{upload.name}' holds '{name}' in two folders; pack the views of one person alone.")
+            files[name] = data
     return files
+
+
+def is_picture(path: str) -> bool:
+    """Whether a member of an archive may be a view or a cameras.json; macOS adds shadows of them ('._front.png')."""
+    place = PurePosixPath(path)
+    return place.suffix.lower() in SUFFIXES and not place.name.startswith(".")
