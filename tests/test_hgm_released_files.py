@@ -73,10 +73,11 @@ def test_the_steps_read_released_files_and_agree_with_one_another(person: tuple[
     shares = [e.fraction for e in heard if e.state == "running" and e.fraction is not None]
     assert shares == sorted(shares) and len(set(shares)) > 20, "a pass of minutes tells how far it is"
     back = BackView(np.zeros((64, 64, 4), np.float32), np.ones((1, 64, 64, 3), np.float32))
-    second = fused.run({**inputs, "hgm_pick": back}, fused.make_params({}), Context("hgm.fused", weights=weights.path))
+    inputs |= {"hgm_gaussians": first, "hgm_pick": back}
+    second = fused.run(inputs, fused.make_params({}), Context("hgm.fused", weights=weights.path))
     assert isinstance(second, Splats) and len(second) > len(first)
     same = Context("hgm.fused", weights=Weights({**weights.chosen, "hgm.one_view": str(chosen["hgm.two_view"])}).path)
-    fused.run({**inputs, "hgm_pick": back}, fused.make_params({}), same)
+    fused.run(inputs, fused.make_params({}), same)
     assert any("named for one view and for two" in w for w in same.warnings)
     assert not any("named for one view" in w for w in ctx.warnings)
 

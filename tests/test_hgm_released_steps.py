@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from skimage.metrics import structural_similarity
 
 from pipelines.body.read_body import vertices_cam
 from pipelines.body.rig import default_rig
@@ -20,10 +23,11 @@ from pipelines.hgm.back_view import back_view
 from pipelines.hgm.body_points import stand_in_points
 from pipelines.hgm.cameras import intrinsics, opencv_view, orbit_pose, project, vertices_to_network
 from pipelines.hgm.configuration import RELEASED, TINY
-from pipelines.hgm.frame import camera_to_gaussians, gaussians_to_camera, moved, orbit_camera
+from pipelines.hgm.frame import LEAST_OPACITY, camera_to_gaussians, gaussians_to_camera, moved, orbit_camera
 from pipelines.hgm.front_view import draw
 from pipelines.hgm.mesh_of_splats import mesh_of_splats
 from pipelines.hgm.mesh_step import MeshParams
+from pipelines.hgm.network import HgmInput, HgmNetwork, HgmOutput
 from pipelines.hgm.painter import stand_in_painter
 from pipelines.hgm.pick import PickParams, pick
 from pipelines.hgm.records import GIVEN, BackView, BodyPoints
@@ -38,6 +42,8 @@ from pipelines.step import Context, MissingNeed, UserError
 from pipelines.store import Store
 from pipelines.weights import Weights, guess_role
 from tests.test_hgm_refine import miss, scene
+from ui import inspect_front
+from ui.run_reader import RunReader
 
 ROLES = ("hgm.one_view", "hgm.two_view", "hgm.diffusion", "hgm.controlnet", "smplx")
 
@@ -133,6 +139,55 @@ def test_a_back_view_from_elsewhere_runs_only_what_comes_after(done: tuple[Run, 
     assert all(states[n] == "reused" for n in ("person", "body.fit", "hgm.smplx", "hgm.refine", "hgm.gaussians"))
     assert all(states[n] in ("done", "warning") for n in ("hgm.pick", "hgm.fused", "mesh"))
     assert other.step("hgm.fused").content != run.step("hgm.fused").content
+
+
+def test_parts_left_out_are_settings_that_run_only_what_they_change(
+    done: tuple[Run, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, store = done
+    passes: list[tuple[HgmNetwork, HgmInput, torch.Tensor]] = []
+    forward = HgmNetwork.forward
+
+    def hear(self: HgmNetwork, given: HgmInput, **rest: Any) -> HgmOutput:
+        made = forward(self, given, **rest)
+        passes.append((self, given, made.image))
+        return made
+
+    monkeypatch.setattr(HgmNetwork, "forward", hear)
+    step = TINY_RECIPE.step("hgm.gaussians")
+    names = {n.replace(".", "_"): n for n in ("matte", "hgm.refine", "hgm.points", "hgm.gaussians", "hgm.pick")}
+    inputs = {name: run.record(step_name, store) for name, step_name in names.items()}
+    whole = step.run(inputs, step.make_params({}), Context("hgm.gaussians"))
+    coarse = run.record("hgm.gaussians", store)
+    assert isinstance(coarse, Splats) and isinstance(whole, Splats) and np.array_equal(whole.means, coarse.means)
+    ((network, given, image),) = passes
+    assert torch.equal(network.image_alone(given), image), "the image set is that of the whole network"
+    alone = step.run(inputs, step.make_params({"body": False}), Context("hgm.gaussians"))
+    assert len(passes) == 1, "the body's part is not worked out"
+    assert isinstance(alone, Splats) and not np.array_equal(alone.means, whole.means)
+    kept = image[image[:, 3] >= LEAST_OPACITY].numpy()
+    points, matrix = inputs["hgm_points"], np.asarray(inputs["hgm_refine"]["world_from_camera"], np.float64)
+    wanted = moved(gaussians_to_camera(kept, points.pelvis), matrix)
+    assert len(alone) == len(wanted) and np.abs(alone.means - wanted.means).max() < 1e-5
+    assert np.array_equal(alone.colours, wanted.colours)
+
+    rows = {
+        "one view": {"hgm.fused"},
+        "without the body branch": {"hgm.gaussians", "hgm.back", "hgm.pick", "hgm.fused"},
+    }
+    for row, again in rows.items():
+        changes = TINY_RECIPE.ablation[row]
+        assert changes == RELEASED_RECIPE.ablation[row]
+        other = branch_run(tmp_path / row.replace(" ", "_"), run, settings=SMALL | changes)
+        Executor(other, store).execute("hgm.fused")
+        states = {s.name: s.state for s in other.steps}
+        assert {name for name, state in states.items() if state not in ("reused", "waiting")} == again
+        same = other.step("hgm.fused").content == run.step("hgm.gaussians").content
+        assert same is (row == "one view")
+    fused = RELEASED_RECIPE.step("hgm.fused")
+    assert (
+        fused.roles(fused.make_params({})) == ("hgm.two_view",) and fused.roles(fused.make_params({"views": 1})) == ()
+    )
 
 
 def test_files_that_cannot_stand_in_say_what_is_needed(tmp_path: Path) -> None:
@@ -248,6 +303,41 @@ def test_the_person_stands_in_the_display_frame_with_its_own_left(
     away = splats.colours[:, 1] > 0.5
     assert splats.means[away, 2].mean() < splats.means[~away, 2].mean(), "the photo sees the side towards +z"
     assert (splats.seen[~away] == SEEN).mean() > 0.5 and (splats.seen[away] == SEEN).mean() < 0.1
+
+
+def test_the_page_tells_how_well_the_photo_is_drawn_again(
+    done: tuple[Run, Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, store = done
+    heard: list[float] = []
+    scores = whole_person.front_scores
+
+    def hear(gaussians: torch.Tensor, front: np.ndarray) -> dict[Any, float]:
+        heard.append(max((found := scores(gaussians, front)).values()))
+        return found
+
+    monkeypatch.setattr(whole_person, "front_scores", hear)
+    step = TINY_RECIPE.step("hgm.gaussians")
+    inputs = {n: run.record(n.replace("_", "."), store) for n in ("matte", "hgm_refine", "hgm_points")}
+    step.run(inputs, step.make_params({}), Context("hgm.gaussians"))
+    reader = RunReader(run.folder, store)
+    rows = dict(json.loads(inspect_front.facts(reader, "hgm.gaussians", "")))
+    # The run's own number, to choose the footprint by; the faintest splats are dropped after it.
+    assert float(rows["Photo drawn again, PSNR"].removesuffix(" dB")) == pytest.approx(heard[0], abs=0.1)
+    drawn, photo = inspect_front.front_pictures(reader, "hgm.gaussians")
+    assert drawn.shape == photo.shape == (64, 64, 3) and float(rows["Splats"].replace(",", "")) > 0
+    theirs = structural_similarity(photo, drawn, channel_axis=2, gaussian_weights=True, use_sample_covariance=False,
+                                   data_range=1.0)  # fmt: skip
+    assert float(rows["Photo drawn again, SSIM"]) == pytest.approx(theirs, abs=0.02)
+    # Where the body's points are gone, the other numbers stay.
+    bare = RunReader(run.folder, Store(tmp_path / "empty"))
+    monkeypatch.setattr(bare, "record", lambda name: reader.record(name) if name == "hgm.fused" else empty(name))
+    rows = dict(json.loads(inspect_front.facts(bare, "hgm.fused", "")))
+    assert "Splats" in rows and "Photo drawn again, PSNR" not in rows
+
+
+def empty(name: str) -> Record:
+    raise UserError(f"'{name}' has no result here yet.")
 
 
 def test_the_mesh_is_closed_and_wears_photo_and_back_view(painted: tuple[Body, Cutout, BodyPoints, Splats]) -> None:

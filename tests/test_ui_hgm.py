@@ -210,7 +210,9 @@ def test_the_steps_have_their_own_views_and_no_others() -> None:
     # Where another preset makes splats under that name, they are looked at as splats.
     assert view_of("hgm.fused", "splats", "change-back.webp") is None
     gaussians = view_of("hgm.fused", "splats", "facts.json")
-    assert gaussians and gaussians.maker == "ui.inspect_splats:facts"
+    assert gaussians and gaussians.maker == "ui.inspect_front:facts"
+    usual = view_of("splats.first", "splats", "facts.json")
+    assert usual and usual.maker == "ui.inspect_splats:facts"
     assert view_of("hgm.fused", "layers", "change-../x.webp") is None
     own, usual = view_of("hgm.refine", "body", "facts.json"), view_of("body.fit", "body", "facts.json")
     assert own and usual and own.maker == "ui.inspect_refinement:facts" and usual.maker == "ui.inspect_body:facts"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.hgm.records import BackView
 from pipelines.recipe import Recipe
 from pipelines.records import Keypoints, Photo, Record, Upload
 from pipelines.run import (
@@ -26,6 +27,7 @@ from pipelines.step import UserError
 from pipelines.store import Store
 from pipelines.synchuman.records import TenPictures
 from pipelines.views.records import Views
+from ui.edit_back_view import BackEdit, given_back
 from ui.edit_ten_pictures import exchanged
 from ui.edit_views import ViewEdit, edited
 from ui.run_reader import RunReader
@@ -102,10 +104,10 @@ def change(folder: str, settings: dict[str, dict[str, Any]], seed: int | None) -
 
 
 def replace(
-    folder: str, store: str, step: str, edit: Keypoints | ViewEdit | NDArray[np.float32] | None
+    folder: str, store: str, step: str, edit: Keypoints | ViewEdit | BackEdit | NDArray[np.float32] | None
 ) -> str | None:  # fmt: skip
     """Put a hand-made record in a step's place; returns its content. edit: keypoints, a matte (H, W), what to do to one
-    of the views, or None, which takes the earlier edit back."""
+    of the views, a picture from behind (the step may have no result yet), or None, which takes the earlier edit back."""
     kept, run = Store(Path(store)), Run.load(Path(folder))
     if edit is None:
         replace_artefact(run, step, None)
@@ -113,6 +115,10 @@ def replace(
     record: Record
     if isinstance(edit, Keypoints):
         record = edit
+    elif isinstance(edit, BackEdit):
+        if run.recipe.step(step).output is not BackView:
+            raise UserError(f"'{step}' has no picture from behind to replace.")
+        record = given_back(edit)
     elif isinstance(edit, ViewEdit):
         earlier = run.replaced.get(step)
         views = kept.load(earlier) if earlier else RunReader(Path(folder), kept).record(step)

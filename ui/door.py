@@ -215,6 +215,8 @@ class Door:
             return await edit.paint_matte(self.actions, token, run, step, data, stepwise)
         if kind == "view":
             return await edit.replace_view(self.actions, token, run, step, data, stepwise)
+        if kind == "back":
+            return await edit.replace_back(self.actions, token, run, step, data, stepwise)
         if kind == "take_back":
             return await self.actions.replace(token, run, step, None, stepwise=stepwise)
         raise UserError("The page asked for something that this version does not know; reload it.")

@@ -1,4 +1,7 @@
-"""Editing by hand: painting the cut-out, dragging keypoints, replacing a view. Each gives a new record in the step's place."""
+"""Editing by hand: painting the cut-out, dragging keypoints, replacing a view or the back.
+
+Each gives a new record in the step's place.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pipelines.step import UserError
 from pipelines.synchuman.records import TenPictures
 from pipelines.views.records import Views
 from ui.actions import Actions
+from ui.edit_back_view import BackEdit
 from ui.edit_keypoints import moved
 from ui.edit_matte import painted, read_strokes
 from ui.edit_views import ViewEdit
@@ -57,6 +61,14 @@ async def replace_view(
     except (TypeError, ValueError):
         raise UserError("A view to replace needs its number; reload the page.") from None
     return await actions.replace(token, name, step, edit, stepwise=stepwise)
+
+
+async def replace_back(
+    actions: Actions, token: str, name: str, step: str, data: dict[str, Any], stepwise: bool
+) -> str:  # fmt: skip
+    """An uploaded picture of the person from behind, also where the step could not make one. data: upload."""
+    content, file = actions.session.take_upload(token, str(data.get("upload")))
+    return await actions.replace(token, name, step, BackEdit(content, file), stepwise=stepwise)
 
 
 def _reader(actions: Actions, token: str, name: str) -> RunReader:

@@ -20,7 +20,7 @@ def read_colours(data: bytes, name: str, size: tuple[int, int], label: str) -> F
     """
     from pipelines.views.readers import with_alpha
 
-    image = _fitted(*_read(data), name, size, label)
+    image = _fitted(*read_picture(data), name, size, label)
     rgba = image if image.shape[2] == 4 else with_alpha(image, None)
     if not (rgba[..., 3] > 0.5).any():
         raise UserError(f"'{name}' shows nobody: the whole picture is background.")
@@ -34,7 +34,7 @@ def read_normals(data: bytes, name: str, size: tuple[int, int], label: str) -> F
     """
     from pipelines.views.records import unit_normals
 
-    rgb, alpha, original = _read(data)
+    rgb, alpha, original = read_picture(data)
     there = np.asarray((rgb < WHITE).any(-1) if alpha is None else alpha > 0.5, np.float32)
     # Background is transparent while the picture is resized, so that none of its white gets into the rim's normals.
     image = _fitted(rgb, there, original, name, size, label)
@@ -44,8 +44,11 @@ def read_normals(data: bytes, name: str, size: tuple[int, int], label: str) -> F
     return np.where(inside, unit_normals(image[..., :3] * 2.0 - 1.0), 0.0).astype(np.float32)
 
 
-def _read(data: bytes) -> tuple[Floats, Floats | None, tuple[int, int]]:
-    """rgb, alpha or None where the file is opaque, and (wide, high) of the file, upright."""
+def read_picture(data: bytes) -> tuple[Floats, Floats | None, tuple[int, int]]:
+    """rgb (H, W, 3), alpha (H, W) or None where the file is opaque, both 0..1, and (wide, high) of the file, upright.
+
+    UserError: what `pipelines.photo.decode` refuses.
+    """
     from pipelines.photo import decode
 
     rgb, alpha, facts = decode(data, LONGEST)

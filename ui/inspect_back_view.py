@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.hgm.records import FITTED, GIVEN, BackView, BodyPoints
-from pipelines.records import Floats
+from pipelines.records import Body, Floats, Splats
 from pipelines.step import UserError
 from ui.inspect_numbers import Facts, to_json
 from ui.inspect_photo import webp
@@ -14,12 +14,27 @@ from ui.inspect_posed_views import cells_sheet
 from ui.run_reader import RunReader
 
 SOURCES = {FITTED: "fitted to our body", GIVEN: "given by a file"}
+TEMPLATE = 512  # px, as the painter has it
 TOLD = ("refiner", "strength", "steps", "guidance", "control")
 
 
 def coarse(reader: RunReader, step: str, argument: str) -> bytes:
     """The coarse Gaussians from behind, on white as the painter sees them."""
     found = back_of(reader, step).coarse
+    return webp(found[..., :3] * found[..., 3:] + 1.0 - found[..., 3:])
+
+
+def template(reader: RunReader, step: str, argument: str) -> bytes:
+    """How a picture from elsewhere has to be framed: the coarse Gaussians of the step from behind, on white.
+
+    Drawn anew, because a picture that was put in brings none.
+    """
+    # What draws splats is heavy and wanted here alone.
+    from pipelines.hgm.back_view import coarse_from_behind
+
+    splats, points, body = (reader.record(name) for name in (step, "hgm.points", "hgm.refine"))
+    assert isinstance(splats, Splats) and isinstance(points, BodyPoints) and isinstance(body, Body)
+    found = coarse_from_behind(splats, points, body, TEMPLATE)
     return webp(found[..., :3] * found[..., 3:] + 1.0 - found[..., 3:])
 
 
@@ -58,6 +73,8 @@ def facts(reader: RunReader, step: str, argument: str) -> bytes:
     change = changed(back, back.images[0])
     if change is not None:
         rows.append(("Painted anew, mean change", f"{change:.1f} %"))
+    if "padded" in back.facts:
+        rows.append(("Made square", str(back.facts["padded"])))
     if "variant" in back.facts:
         rows.append(("Picked", f"variant {back.facts['variant']}"))
     return to_json(rows)

@@ -15,7 +15,7 @@ from pipelines.step import UserError
 from pipelines.worker import read_events
 from ui.run_reader import RunReader
 from ui.session import PUBLIC, UNFINISHED, Page, Session
-from ui.step_plates import plates
+from ui.step_plates import EXCHANGED, exchange_plate, plates, view_of
 
 WORDS = {
     "waiting": "waiting", "queued": "queued", "running": "running", "done": "done", "reused": "reused",
@@ -110,6 +110,12 @@ def _step(
             found["kept"] = reader.place(state.name) is not None
             here, source = (lambda view: _address(base, state, view)), _sources(run, reader, base)
             found["plates"] = plates(state.name, kind, here, source)
+    framing, view = EXCHANGED.get(state.name, ("", ""))
+    with contextlib.suppress(UserError, OSError):
+        settled = run.state not in UNFINISHED or bool(found["plates"])
+        if framing and settled and view_of(framing, reader.kind(framing), view):
+            given = exchange_plate(_address(base, reader.state(framing), view))
+            found["plates"] = [*found["plates"], given]
     return found
 
 

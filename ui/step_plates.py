@@ -17,6 +17,9 @@ from ui.synchuman_plates import SYNCHUMAN_VIEWS, synchuman_plates
 CORRECTION = {"hgm.coarse": "layers", "hgm.fused": "hgm.layers"}  # step: the step whose layers it corrects
 REFINEMENT = {"hgm.refine": "body.fit"}  # step: the step whose body it refines
 PICKED = {"hgm.back": ("hgm.pick", "variant")}  # step that paints variants: step and knob that pick one of them
+# step whose picture a visitor can give: step and view that show how it is framed. It needs no result of its own for that.
+EXCHANGED = {"hgm.back": ("hgm.gaussians", "from-behind.webp")}
+AGAIN = ("hgm.gaussians", "hgm.fused")  # steps whose splats are to draw the photo again
 LAYER_STATES = {"given": "Given", "corrected": "Corrected", "change": "Change", "doubt": "Doubt"}
 LAYER_MAPS = ("front", "back", "colour")
 
@@ -46,7 +49,9 @@ def _refinement(given: str) -> dict[str, View]:
 STEP_VIEWS: dict[tuple[str, str], dict[str, View]] = {
     **{(step, "layers"): _correction(given) for step, given in CORRECTION.items()},
     **{(step, "body"): _refinement(given) for step, given in REFINEMENT.items()},
+    **{(step, "splats"): {"facts.json": View("ui.inspect_front:facts")} for step in AGAIN},
 }
+STEP_VIEWS["hgm.gaussians", "splats"]["from-behind.webp"] = View("ui.inspect_back_view:template", "", "slow")
 
 
 def views_of(step: str, kind: str) -> dict[str, View]:
@@ -93,3 +98,8 @@ def plates(step: str, kind: str, here: Callable[[str], str], source: Source) -> 
                     "sheets": [["", here("variants.webp")]], "pick": {"step": by, "knob": knob}}  # fmt: skip
         return [*found, variants]
     return found
+
+
+def exchange_plate(framed: str) -> dict[str, Any]:
+    """Where a picture from elsewhere is put in. framed: address of a picture that shows its framing."""
+    return {"id": "exchange", "type": "exchange", "label": "From elsewhere", "src": framed}

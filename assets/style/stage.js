@@ -1,6 +1,7 @@
 // The stage: one thing of the selected step at a time, on plates that are made once and never mounted anew.
 import { address, changed, hub, listen, make, step, whichOf } from "./hub.js";
 import { correction } from "./correction.js";
+import { exchange } from "./exchange.js";
 import { curve, fit } from "./fit.js";
 import { grid } from "./grid.js";
 import { paint } from "./paint.js";
@@ -12,7 +13,7 @@ import { strip } from "./strip.js";
 import { wipe } from "./wipe.js";
 
 export const RESUME = "What was finished is kept; press Resume to go on.";
-const KINDS = { picture, wipe, solid, points, people, paint, fit, curve, grid, correction, refine, joints, pairs, strip };
+const KINDS = { picture, wipe, solid, points, people, paint, fit, curve, grid, correction, refine, joints, pairs, strip, exchange };
 
 export function stage(element, { props }) {
   const tabs = make("div", { class: "hs-tabs", role: "tablist", "aria-label": "Views of this step" });
@@ -90,7 +91,7 @@ function draw({ tabs, tools, plates, live, empty, veil, which, caption }) {
   drawTabs(tabs, preview ? [] : found, shown, now);
   empty.hidden = Boolean(preview || shown);
   if (!empty.hidden) drawEmpty(empty, now);
-  veil.hidden = !((shown && stalePlate) || dim);
+  veil.hidden = !((shown && shown.type !== "exchange" && stalePlate) || dim); // what is to be put in is never old
   veil.textContent = dim ? "At work…" : now?.state === "running" ? "Being made anew…" : "From before the change";
   drawWhich(which, shown && veil.hidden ? whichOf(now) : null);
   caption.textContent = captionOf(shown, now);

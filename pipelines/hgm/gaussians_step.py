@@ -14,12 +14,21 @@ FOOTPRINTS = ("auto", "consistent", "reference_49.1")
 
 @dataclass(frozen=True)
 class GaussiansParams:
-    """Knobs of hgm.gaussians and hgm.fused."""
+    """Knobs of hgm.gaussians and, with its own, of hgm.fused."""
 
     footprint: str = knob(
         "auto", "What the splats' sizes are made for: found by drawing the photo again, or decided by you.",
         choices=FOOTPRINTS,
     )  # fmt: skip
+    body: bool = knob(True, "Off takes the Gaussians of the pixels alone, without the branch that looks at the body.")
+
+
+@dataclass(frozen=True)
+class FusedParams(GaussiansParams):
+    """Knobs of hgm.fused."""
+
+    views: int = knob(2, "One takes the coarse Gaussians as they are: the photo alone, no second network.",
+                      low=1, high=2)  # fmt: skip
 
 
 def gaussians_step(config: HgmConfig) -> Step:
@@ -43,19 +52,22 @@ def gaussians_step(config: HgmConfig) -> Step:
 
 def fused_step(config: HgmConfig) -> Step:
     """The declaration for a preset."""
-    weights = () if config.name == "tiny" else ("hgm.two_view",)
+    weights = {} if config.name == "tiny" else {"hgm.two_view": ("views", 2)}
 
-    @step("hgm.fused", version=2, title="Fused Gaussians", kind="generated", weights=weights,
-          backends=("cpu", "cuda"))  # fmt: skip
+    @step("hgm.fused", version=2, title="Fused Gaussians", kind="generated",
+          optional_weights=weights, backends=("cpu", "cuda"))  # fmt: skip
     def fused(
         matte: Cutout,
         hgm_refine: Body,
         hgm_points: BodyPoints,
+        hgm_gaussians: Splats,
         hgm_pick: BackView,
-        params: GaussiansParams,
+        params: FusedParams,
         ctx: Context,
     ) -> Splats:
         """HGM's two-view network: the photo and the picked back view together give twice as many Gaussians."""
+        if params.views == 1:
+            return hgm_gaussians
         # Heavy packages are imported by the work alone, not by the declaration.
         from pipelines.hgm.whole_person import fused_person
 

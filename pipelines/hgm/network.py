@@ -144,6 +144,12 @@ class HgmNetwork(nn.Module):
         tell(1.0, "")
         return HgmOutput(image, body, fused, grid, box, duplicate_share(grid))
 
+    def image_alone(self, given: HgmInput) -> Tensor:
+        """The image set (N, 14) of `forward`, without the work on the body. ValueError as there."""
+        self._check(given)
+        raw, features = self.unet(given.pictures, views=len(given.pictures))
+        return self._image_set(self.conv(raw), features, given)[0]
+
     def read_tokens(self, pictures: Tensor, points: Tensor, given: HgmInput) -> Tensor:
         """Image features (V, C, h, w) as the tokens at points (M, 3) read them -> (M, code_dim)."""
         quirks = self.config.quirks

@@ -57,11 +57,12 @@ def same_file(ctx: Context, path: Path) -> bool:
 
 
 def predict(network: HgmNetwork, pictures: list[Floats], body: BodyPoints, ctx: Context, low: float = 0.0,
-            high: float = 1.0) -> Tensor:  # fmt: skip
+            high: float = 1.0, *, branch: bool = True) -> Tensor:  # fmt: skip
     """The fused set (N, 14) on the CPU, network frame, of a person seen in one or two pictures.
 
     pictures: (S, S, 3) each 0..1 on white, as HGM's cameras at AZIMUTHS frame them. low, high: the share of the step's
-    progress. UserError when the body's points are not those of the network, MissingNeed when no step can make such.
+    progress. branch: False gives the image set instead, without the branch of the body. UserError when the body's points
+    are not those of the network, MissingNeed when no step can make such.
     """
     config = network.config
     if len(body.points) != config.tokens:
@@ -84,16 +85,16 @@ def predict(network: HgmNetwork, pictures: list[Floats], body: BodyPoints, ctx: 
         ctx.progress(low + share * (high - low), message)
 
     with torch.inference_mode(), exact(), heard(network, tell):
-        made = network(given, progress=tell)
-    fused = made.fused.float().cpu()
-    if not bool(torch.isfinite(fused).all()):
+        made = network(given, progress=tell).fused if branch else network.image_alone(given)
+    made = made.float().cpu()
+    if not bool(torch.isfinite(made).all()):
         raise UserError("The network returned numbers that are not finite; check its weight file.")
     tall = float(np.ptp(body.points[:, 1])) * UNITS_PER_METRE
-    if config.quirks.clamp_voxels and tall > 2.0 - 0.1:
+    if branch and config.quirks.clamp_voxels and tall > 2.0 - 0.1:
         ctx.warn(
             f"The body is {tall / UNITS_PER_METRE:.2f} m tall as seen; the volume of these networks ends at 2.53 m."
         )
-    return fused
+    return made
 
 
 @contextlib.contextmanager

@@ -49,11 +49,14 @@ def steps_on(config: HgmConfig, first: tuple[Step, ...] = ()) -> tuple[Step, ...
 
 
 # Rows of the paper's Tables 4 and 6 that are settings of these steps. What stands before the first changed one is used
-# again. Its rows without the body branch and with one view alone are other networks, not settings.
+# again. "One view" takes the coarse Gaussians as the fused ones; the mesh still wears the back view where they show none
+# of the photo. "Without the body branch" leaves the body in the refinement, the crop and the mesh.
 ABLATION: dict[str, dict[str, dict[str, Any]]] = {
     "whole": {},
     "without refinement": {"hgm.refine": {"enabled": False}},
     "without side views": {"hgm.refine": {"sides": 0.0}},
+    "without the body branch": {"hgm.gaussians": {"body": False}, "hgm.fused": {"body": False}},
+    "one view": {"hgm.fused": {"views": 1}},
     "without back refinement": {"hgm.back": {"refiner": "none"}},
 }
 

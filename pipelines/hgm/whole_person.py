@@ -23,7 +23,7 @@ from pipelines.records import GENERATED, SEEN, Body, Cutout, Splats
 from pipelines.step import Context, UserError
 
 if TYPE_CHECKING:
-    from pipelines.hgm.gaussians_step import GaussiansParams
+    from pipelines.hgm.gaussians_step import FusedParams, GaussiansParams
 
 Floats = NDArray[np.float32]
 SHOWN = 0.1  # of a pixel's colour that a splat must give in the photo's view to count as seen
@@ -36,11 +36,12 @@ def coarse_person(
     front = front_picture(matte, body, points, config.input_size)
     ctx.progress(0.0, "the photo as the network sees it", front)
     network = preset_network(config, "hgm.one_view", ctx)
-    return as_splats(predict(network, [front], points, ctx), front, params.footprint, matte, body, points, config, ctx)
+    made = predict(network, [front], points, ctx, branch=params.body)
+    return as_splats(made, front, params.footprint, matte, body, points, config, ctx)
 
 
 def fused_person(
-    matte: Cutout, body: Body, points: BodyPoints, back: BackView, config: HgmConfig, params: GaussiansParams,
+    matte: Cutout, body: Body, points: BodyPoints, back: BackView, config: HgmConfig, params: FusedParams,
     ctx: Context,
 ) -> Splats:  # fmt: skip
     """See the step `hgm.fused`. back: the picked one."""
@@ -48,7 +49,7 @@ def fused_person(
     behind = resized(back.images[0], config.input_size)
     ctx.progress(0.0, "photo and back view", np.hstack([front, behind]))
     network = preset_network(config, "hgm.two_view", ctx)
-    made = predict(network, [front, behind], points, ctx)
+    made = predict(network, [front, behind], points, ctx, branch=params.body)
     return as_splats(made, front, params.footprint, matte, body, points, config, ctx)
 
 
