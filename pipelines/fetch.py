@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.fetch_code import Code, fetch_code
 from pipelines.step import UserError
 from pipelines.weights import KNOWN, check_file, fetched, note_fetched, weights_root
 
@@ -24,13 +25,14 @@ Say = Callable[[str], None]
 class Source:
     """Where a role's files come from. repo: on the Hub. within: the folder there, at any depth; '' for its top.
 
-    wanted, left_out: patterns of file names.
+    wanted, left_out: patterns of file names. code: where they are taken from when the Hub has none of them.
     """
 
     repo: str
     within: str = ""
     wanted: tuple[str, ...] = ("*",)
     left_out: tuple[str, ...] = ()
+    code: Code | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ SOURCES: dict[str, dict[str, Source]] = {
         "synchuman.tokens": Source(
             "facebook/dinov2-with-registers-large", wanted=("model.safetensors", "config.json", "LICENSE*", "README.md")
         ),
-        "synchuman.prompts": Source("xishushu/SyncHuman", wanted=("*normal_embeds.pt", "*clr_embeds.pt")),
+        "synchuman.prompts": Source("xishushu/SyncHuman", wanted=("*normal_embeds.pt", "*clr_embeds.pt"), code=Code(
+            "pengHTYX/PSHuman", "44352a0b285a1d55537138b3374d8c22bf055ebf", "mvdiffusion/data/fixed_prompt_embeds_7view",
+            ("normal_embeds.pt", "clr_embeds.pt"))),
     }
 }  # fmt: skip
 
@@ -99,9 +103,15 @@ def fetch(system: str, say: Say, offline: bool = False) -> dict[str, Path]:
         _check_disk(root, plan)
     by_hand = {role: place for role in wanted if not plan[role] and (place := fetched(role))}
     places |= by_hand  # named by the user before
-    absent = [role for role in wanted if not plan[role] and role not in by_hand]
-    for role in absent:  # said before gigabytes are waited for
-        say(f"{role}: not on the Hub. {_by_hand(role)}")
+    absent: list[str] = []
+    for role, source in wanted.items():  # said before gigabytes are waited for
+        if not plan[role] and role not in by_hand:
+            reason = "not on the Hub." if offline or source.code is None else _from_code(role, source.code, root, say)
+            if reason:
+                say(f"{role}: {reason} {_by_hand(role)}")
+                absent.append(role)
+            else:
+                places[role] = root / role
     wrong: list[str] = []
     for role, source in wanted.items():
         files = plan[role]
@@ -153,6 +163,18 @@ def find(system: str, folder: Path) -> dict[str, Path]:
             places[role] = candidate
             break
     return places
+
+
+def _from_code(role: str, code: Code, root: Path, say: Say) -> str:
+    """Fetch a role's files from a code repository into root/role and note them; '', or why they are not there."""
+    try:
+        say(f"{role}: not on the Hub; from the code of {code.repo}, licence: {KNOWN[role].licence}")
+        place = fetch_code(code, root / role, say)
+        check_file(place, role)
+    except UserError as error:
+        return str(error)
+    note_fetched({role: place})
+    return ""
 
 
 def _by_hand(role: str) -> str:

@@ -106,7 +106,8 @@ KNOWN: dict[str, WeightFile] = {
         WeightFile(
             "synchuman.prompts", "fixed prompt features, normal_embeds.pt and clr_embeds.pt (a folder)", "", (), "MIT",
             "code repository of PSHuman, mvdiffusion/data/fixed_prompt_embeds_7view",
-            "Copy normal_embeds.pt and clr_embeds.pt from mvdiffusion/data/fixed_prompt_embeds_7view of PSHuman's code.",
+            "python app.py weights fetch synchuman, or copy normal_embeds.pt and clr_embeds.pt from "
+            "mvdiffusion/data/fixed_prompt_embeds_7view of PSHuman's code",
             gigabytes=0.003, group="synchuman",
         ),
         WeightFile(

@@ -18,7 +18,7 @@ LAYERS = [
     ["pipelines.records"],
     ["pipelines.step"],
     ["pipelines.store", "pipelines.recipe", "pipelines.memory", "pipelines.devices", "pipelines.file_digest"],
-    ["pipelines.weights"],
+    ["pipelines.weights", "pipelines.fetch_code"],
     ["pipelines.landmarks"],
     ["pipelines.photo"],
     ["pipelines.person"],

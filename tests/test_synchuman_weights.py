@@ -18,7 +18,7 @@ pytest.importorskip("diffusers")
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from app import main  # noqa: E402
-from pipelines import fetch  # noqa: E402
+from pipelines import fetch, fetch_code  # noqa: E402
 from pipelines.fetch import RemoteFile  # noqa: E402
 from pipelines.step import Context, MissingNeed, UserError  # noqa: E402
 from pipelines.synchuman import checkpoints, lending  # noqa: E402
@@ -121,7 +121,12 @@ def hub(released: Path, small: None, monkeypatch: pytest.MonkeyPatch) -> Hub:
     monkeypatch.setattr(fetch, "remote_files", made.remote_files)
     monkeypatch.setattr(fetch, "cached_files", made.remote_files)
     monkeypatch.setattr(fetch, "download", made.download)
+    monkeypatch.setattr(fetch_code, "opened", nobody)
     return made
+
+
+def nobody(address: str) -> bytes:
+    raise OSError("no route to it")
 
 
 def test_fetching_brings_what_is_needed_once(
@@ -208,6 +213,35 @@ def test_a_name_that_the_hub_does_not_know_is_said_with_what_to_do(
     monkeypatch.setattr(fetch, "download", unreached)
     assert main(["weights", "fetch", "synchuman"]) == 2
     assert "try again" in (said := capsys.readouterr().err) and "renamed" not in said
+
+
+def test_what_only_the_code_repository_has_comes_from_there(
+    hub: Hub, released: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = {p.name: p.read_bytes() for p in released.rglob("*_embeds.pt")}
+    hub.files = {name: path for name, path in hub.files.items() if path.name not in prompts}
+    asked: list[str] = []
+
+    def answer(address: str) -> bytes:
+        asked.append(address)
+        if closed:
+            raise OSError("no route to it")
+        return prompts[address.rsplit("/", 1)[1]]
+
+    monkeypatch.setattr(fetch_code, "opened", answer)
+    closed = True
+    assert main(["weights", "fetch", "synchuman"]) == 2
+    said = capsys.readouterr().err
+    assert "no route to it" in said and "--from FOLDER" in said and fetched("synchuman.stage1")
+    assert not fetched("synchuman.prompts")
+    closed = False
+    asked.clear()
+    assert main(["weights", "fetch", "synchuman"]) == 0
+    assert len(asked) == 2 and all(a.startswith("https://") and len(a.split("/")[5]) == 40 for a in asked)
+    place = Weights().path("synchuman.prompts")
+    assert {p.name: p.read_bytes() for p in place.iterdir()} == prompts
+    assert main(["weights", "fetch", "synchuman"]) == 0 and len(asked) == 2, "what is there is not fetched again"
+    assert fetch.fetch("synchuman", lambda line: None, offline=True)["synchuman.prompts"] == place
 
 
 def test_the_sentences_name_the_repositories_that_are_asked() -> None:
