@@ -9,12 +9,15 @@ import shutil
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.run import Executor, Run, branch_run, check_seed, create_run, hash_bytes, import_records
 from pipelines.step import Cancelled, MissingNeed, UserError
 from pipelines.store import Store
 from pipelines.systems import SYSTEMS, find_system, offered, with_preset
+
+if TYPE_CHECKING:
+    from pipelines.weights import Judges
 
 EXIT_BAD_INPUT, EXIT_MISSING, EXIT_FAULT, EXIT_CANCELLED = 2, 3, 1, 130
 
@@ -74,6 +77,10 @@ def add_commands(commands: Any) -> None:
         "--from", dest="folder", type=Path, metavar="FOLDER", help="fetch: from a folder that you have"
     )
     weights.add_argument("--offline", action="store_true", help="fetch: only from the Hub's cache on this machine")
+    weights.add_argument(
+        "--draw", type=Path, metavar="PHOTO",
+        help="check: a network of HGM's also draws this photo's person again (some minutes on a CPU)",
+    )  # fmt: skip
     weights.set_defaults(handler=weights_command)
     doctor = commands.add_parser("doctor", help="what this machine has and what is missing")
     doctor.set_defaults(handler=doctor_command)
@@ -195,7 +202,7 @@ def _prepare(arguments: argparse.Namespace) -> tuple[Run, Any, Store]:
     used = {role for step in recipe.steps for role in step.every_role}
     options: dict[str, Any] = {
         "device": choose_device(arguments.device),
-        "weights": parse_choices(arguments.weights, used),
+        "weights": parse_choices(arguments.weights, used, _judges()),
     }
     chosen = options["weights"] or (base.weights if base else {})
     before = base.settings if base else {}
@@ -376,14 +383,16 @@ def inspect_command(arguments: argparse.Namespace) -> int:
 
 def weights_command(arguments: argparse.Namespace) -> int:
     """`weights list | check PATH | fetch | keep ROLE=PATH`."""
-    from pipelines.weights import KNOWN, Weights, check_file, guess_role, note_fetched, parse_choices
+    from pipelines.weights import KNOWN, Weights, check_file, guess_role, is_ours, note_fetched, parse_choices
 
+    if arguments.draw is not None and arguments.action != "check":
+        raise UserError(f"--draw came with 'weights {arguments.action}'; it goes with 'weights check FILE'.")
     if arguments.action == "keep":
         if arguments.path is None:
             raise UserError(
                 "weights keep needs ROLE=PATH, for example hgm.one_view=FILE; it is then known to every run."
             )
-        kept = parse_choices([str(arguments.path)], set(KNOWN))
+        kept = parse_choices([str(arguments.path)], set(KNOWN), _judges())
         note_fetched({role: Path(path).expanduser().resolve() for role, path in kept.items()})
         _say(arguments, {"kept": kept}, "\n".join(f"{role}: every run takes {path}." for role, path in kept.items()))
         return 0
@@ -392,16 +401,18 @@ def weights_command(arguments: argparse.Namespace) -> int:
             raise UserError("weights check needs a PATH: the file or folder to look at.")
         if not arguments.path.exists():
             raise UserError(f"There is no file '{arguments.path}'; check the path.")
+        if arguments.draw is not None and not arguments.draw.is_file():
+            raise UserError(f"--draw came with '{arguments.draw}', and there is no such photo; check the path.")
+        if arguments.path.is_file() and not is_ours(arguments.path) and _judges()["hgm.one_view"](arguments.path):
+            return _check_hgm(arguments)
+        if arguments.draw is not None:
+            raise UserError(
+                f"--draw came with '{arguments.path.name}', which is no network of HGM's; only these draw a photo again."
+            )
         if arguments.path.is_dir() and (places := _synchuman_places(arguments.path)):
             return _check_synchuman(arguments, places)
-        from pipelines.hgm.released_weights import examine, looks_like_hgm
-
-        if looks_like_hgm(arguments.path):
-            report = examine(arguments.path)
-            _say(arguments, report.to_json(), report.text())
-            return EXIT_BAD_INPUT if report.verdict == "refused" else 0
-        role = guess_role(arguments.path)
-        sentence = check_file(arguments.path, role)
+        role = guess_role(arguments.path, _judges())
+        sentence = check_file(arguments.path, role, _judges())
         _say(arguments, {"path": str(arguments.path), "role": role, "message": sentence}, sentence)
         return 0
     if arguments.action == "fetch" and arguments.path is not None:
@@ -428,6 +439,48 @@ def weights_command(arguments: argparse.Namespace) -> int:
     )
     _say(arguments, rows, text)
     return 0
+
+
+def _judges() -> Judges:
+    """Who looks into files of which weights itself knows the ending alone."""
+
+    def of_hgm(path: Path) -> bool:
+        # Heavy packages are imported for such files alone.
+        from pipelines.hgm.released_weights import looks_like_hgm
+
+        return looks_like_hgm(path)
+
+    return {"hgm.one_view": of_hgm, "hgm.two_view": of_hgm}
+
+
+def _check_hgm(arguments: argparse.Namespace) -> int:
+    """`weights check FILE [--draw PHOTO]` of HGM's: the report on its keys and values, then what it draws."""
+    from pipelines.hgm.released_weights import examine
+    from pipelines.terminal import ProgressLine
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    report = examine(arguments.path)
+    refused = report.verdict == "refused"
+    if arguments.draw is None or refused:
+        _say(arguments, report.to_json(), report.text())
+        if refused and arguments.draw is not None:
+            say("A file that is refused is not run; nothing was drawn.")
+        return EXIT_BAD_INPUT if refused else 0
+    # Read before the minutes of work: what is already known is told at once.
+    if not arguments.json:
+        print(report.text(), flush=True)
+    from pipelines.weights_drawn import CROP_STEPS, draw_again
+
+    names = [step.name for step in find_system("projection").steps]
+    listen = (lambda event: None) if arguments.json else ProgressLine(names.index(CROP_STEPS) + 1)
+    seen = draw_again(arguments.path, arguments.draw, _store(arguments), say, listen)
+    sentences = [s for s in (seen.sentence(), seen.views_sentence()) if s]
+    others = "\n".join(f"  footprint {name}: {psnr:.2f} dB" for name, psnr in seen.psnr.items())
+    _say(arguments, {**report.to_json(), "drawn": {**seen.to_json(), "sentences": sentences}},
+         "\n".join([*sentences[:1], others, *sentences[1:]]))  # fmt: skip
+    return 0 if seen.finite else EXIT_BAD_INPUT
 
 
 def _fetch(arguments: argparse.Namespace) -> int:

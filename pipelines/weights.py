@@ -9,11 +9,16 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.file_digest import file_digest
 from pipelines.step import MissingNeed, UserError
+
+# By role: whether a file that can only be judged by what is in it is one for that role. Who knows such networks hands
+# these in; this module knows none of them.
+Judges = Mapping[str, Callable[[Path], bool]]
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
@@ -65,6 +70,11 @@ KNOWN: dict[str, WeightFile] = {
             "hgm.layers", "HGM's compact layer network", "weights/hgm_layers.safetensors", (".safetensors",),
             "Apache-2.0 (trained by us on CC0 people)", "training/hgm/train_layers.py",
             "It is part of the repository; get a complete copy of it.",
+        ),
+        WeightFile(
+            "hgm.back", "HGM's compact back refiner", "weights/hgm_back.safetensors", (".safetensors",),
+            "Apache-2.0 (trained by us on CC0 people)", "training/hgm/train_back.py",
+            "It is part of the repository; get a complete copy of it, or set hgm.back.refiner=none.",
         ),
         WeightFile(
             "hgm.one_view", "HGM's released one-view network", "", (".safetensors", ".pt", ".pth", ".bin", ".ckpt"),
@@ -234,8 +244,11 @@ def find_role(role: str) -> WeightFile:
     return KNOWN[role]
 
 
-def parse_choices(pairs: list[str], used: set[str]) -> dict[str, str]:
-    """['role=path', ...] from the command line -> {role: path}; everything checked. used: roles of the run's steps."""
+def parse_choices(pairs: list[str], used: set[str], judges: Judges | None = None) -> dict[str, str]:
+    """['role=path', ...] from the command line -> {role: path}; everything checked. used: roles of the run's steps.
+
+    judges: see `check_file`.
+    """
     chosen = {}
     for pair in pairs:
         role, equals, path = pair.partition("=")
@@ -250,12 +263,17 @@ def parse_choices(pairs: list[str], used: set[str]) -> dict[str, str]:
         if role not in used:
             raise UserError(f"--weights {role} came, but no step of this system uses it; leave it out.")
         chosen[role] = path
-        Weights(chosen).path(role)
+        place = Weights(chosen).path(role)
+        if judges:
+            check_file(place, role, judges)
     return chosen
 
 
-def check_file(path: Path, role: str) -> str:
-    """Whether a file can serve a role, as one sentence; UserError when it cannot. Nothing is unpickled."""
+def check_file(path: Path, role: str, judges: Judges | None = None) -> str:
+    """Whether a file can serve a role, as one sentence; UserError when it cannot. Nothing is unpickled.
+
+    judges: look into files whose names of tensors are not read here; without them such a file's ending decides.
+    """
     known = find_role(role)
     if role == "landmarks":
         missing = [n for n in ("pose_detection", "pose_landmark_heavy") if not list(path.glob(f"{n}*.safetensors"))]
@@ -272,6 +290,11 @@ def check_file(path: Path, role: str) -> str:
         return _check_safetensors(path, role)
     if role in ("hgm.one_view", "hgm.two_view"):
         # Read tensor by tensor, and checked key by key, when the step loads it.
+        if judges is not None and role in judges and not judges[role](path):
+            raise UserError(
+                f"'{path.name}' came for '{role}', but it holds no tensors of that network; give the file that its "
+                "authors publish."
+            )
         return f"'{path.name}' can be read for '{role}'."
     import zipfile
 
@@ -293,17 +316,20 @@ def check_file(path: Path, role: str) -> str:
     return f"'{path.name}' fits '{role}' ({len(names)} arrays)."
 
 
+SAYS = {"hgm.layers": 20, "hgm.back": 24}  # channels of the last layer
+
+
 def _check_safetensors(path: Path, role: str) -> str:
     """`check_file` for a network of ours: the names of its tensors say whose it is."""
     from safetensors import SafetensorError, safe_open
 
     whole = {"unet.conv_in.weight", "conv.weight", "c.weight", "net.conv_in.weight", "res.conv_in.weight"}
-    wanted = {
-        "hgm.layers": {"unet.conv_in.weight", "conv.weight"}, "hgm.one_view": whole, "hgm.two_view": whole,
-    }[role]  # fmt: skip
+    ours = {"unet.conv_in.weight", "conv.weight"}
+    wanted = {"hgm.layers": ours, "hgm.back": ours, "hgm.one_view": whole, "hgm.two_view": whole}[role]
     try:
         with safe_open(path, "numpy") as file:
             names = set(file.keys())
+            says = file.get_slice("conv.weight").get_shape()[0] if "conv.weight" in names else 0
             # Wrappers of training code put a word before every name.
             names |= {re.sub(r"^((module|_orig_mod|model)\.)+", "", name) for name in names}
     except (SafetensorError, OSError) as error:
@@ -314,6 +340,9 @@ def _check_safetensors(path: Path, role: str) -> str:
         raise UserError(
             f"'{path.name}' came for '{role}' and lacks {', '.join(sorted(wanted - names))}; give that network."
         )
+    # Two networks of ours have tensors of the same names, and say different numbers of things.
+    if says != SAYS.get(role, says):
+        raise UserError(f"'{path.name}' came for '{role}' and is another of our networks; give that one.")
     return f"'{path.name}' fits '{role}' ({len(names)} arrays)."
 
 
@@ -348,12 +377,29 @@ def _keys(path: Path, role: str) -> set[str]:
         ) from error
 
 
-def guess_role(path: Path) -> str:
-    """The role that a user's file is for, from its content; UserError when nothing fits."""
-    for role in KNOWN:
+def is_ours(path: Path) -> bool:
+    """Whether a file holds one of HGM's compact networks, whose tensors have names that published ones have too."""
+    for role in SAYS:
         try:
             check_file(path, role)
         except UserError:
             continue
+        return True
+    return False
+
+
+def guess_role(path: Path, judges: Judges | None = None) -> str:
+    """The role that a user's file is for, from its content; UserError when nothing fits. judges: see `check_file`; a file
+    that needs one fits nothing without it."""
+    for role in KNOWN:
+        try:
+            check_file(path, role, {"hgm.one_view": _unknown, "hgm.two_view": _unknown, **(judges or {})})
+        except UserError:
+            continue
         return role
     raise UserError(f"'{path}' fits no known role ({', '.join(KNOWN)}); give the official file of one of them.")
+
+
+def _unknown(path: Path) -> bool:
+    """No ending tells what a torch file holds."""
+    return False

@@ -23,7 +23,7 @@ from pipelines.records import SEEN_NAMES
 from pipelines.step import UserError
 from tests.asymmetric import person_bundle, person_splats, rigged_body, stands_right
 
-ON_PERSON = [name for name, (_, needs) in LAYERS.items() if name not in ("body", "body_over_splats")]
+ON_PERSON = [name for name in LAYERS if not name.startswith("body")]
 
 
 @pytest.fixture(scope="module")

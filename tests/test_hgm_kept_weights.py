@@ -50,3 +50,13 @@ def test_a_kept_file_answers_every_run(
     assert main(["weights", "keep", "hgm.controlnet=/nowhere/at/all"]) != 0
     assert "needs ROLE=PATH" in (said := capsys.readouterr().err) and "there is no such file" in said
     assert Weights().path("hgm.controlnet") == folder.resolve()
+
+
+@pytest.mark.parametrize("role", ["hgm.layers", "hgm.back"])
+def test_our_own_networks_are_told_apart(role: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Weights().path(role)
+    assert main(["weights", "check", str(path)]) == 0
+    assert f"fits '{role}'" in capsys.readouterr().out
+    (other,) = {"hgm.layers", "hgm.back"} - {role}
+    with pytest.raises(UserError, match=f"came for '{other}' and is another of our networks"):
+        check_file(path, other)

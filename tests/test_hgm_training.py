@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from pipelines.body.rig import default_rig
+from pipelines.hgm.back_network import BackAnswer, load_back_network
 from pipelines.hgm.layer_input import part_places, place_of
 from pipelines.hgm.layer_network import USUAL, LayerAnswer, LayerNetwork
-from training.hgm import train_layers
+from training.hgm import course, train_back, train_layers
 from training.hgm.batches import People, _mirrored, read_people, varied
 from training.hgm.losses import Truth, Weights, direct_losses, is_foot, is_head, masked_mean, true_back
 from training.hgm.side_views import SideViews, draw, gaussians, side_losses
@@ -60,8 +63,8 @@ def train(shards: Path, out: Path, steps: int, minutes: float = 60.0) -> None:
 def test_it_learns_and_resumes_to_the_same_network(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_layers, "EVERY", 4)
-    monkeypatch.setattr(train_layers, "WARM", 2)
+    monkeypatch.setattr(course, "EVERY", 4)
+    monkeypatch.setattr(course, "WARM", 2)
     train(shards, tmp_path / "whole", 8)
     lines = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [0, 4, 8]
@@ -83,10 +86,67 @@ def test_it_learns_and_resumes_to_the_same_network(
     for name in ("whole", "parts"):
         assert (tmp_path / name / "held.png").stat().st_size > 0
     files = [(tmp_path / name / "hgm_layers.safetensors") for name in ("whole", "parts")]
-    from safetensors.torch import load_file
-
     first, second = (load_file(f) for f in files)
     assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_the_back_refiner_learns_and_resumes_to_the_same_network(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(course, "EVERY", 5)
+    monkeypatch.setattr(course, "WARM", 2)
+    layers = tmp_path / "layers.safetensors"
+    save_file({k: v.contiguous() for k, v in LayerNetwork().state_dict().items()}, layers)
+    words = ["--shards", shards / "train", "--held", shards / "held", "--layers", layers, "--steps", 10, "--batch", 4]
+    train_all = [str(w) for w in [*words, "--out", tmp_path / "whole"]]
+    assert train_back.main(train_all) == 0
+    lines = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [0, 5, 10]
+    assert lines[0]["refined"] == lines[0]["coarse"] == lines[0]["best"], "an untrained one leaves the back as it is"
+    assert lines[-1]["refined"] < lines[0]["refined"] and lines[-1]["coarse"] == lines[0]["coarse"]
+    assert lines[-1]["best"] <= lines[-1]["refined"] and lines[-1]["apart"] > 0
+    one_step = course.Course.one_step
+
+    def tired(self: course.Course) -> dict[str, float]:
+        found = one_step(self)
+        self.seconds += 1e6 if self.step == 5 else 0.0
+        return found
+
+    monkeypatch.setattr(course.Course, "one_step", tired)
+    in_parts = [str(w) for w in [*words, "--out", tmp_path / "parts"]]
+    assert train_back.main(in_parts) == 0
+    monkeypatch.setattr(course.Course, "one_step", one_step)
+    assert train_back.main(in_parts) == 0
+    first, second = (load_file(tmp_path / n / "hgm_back.safetensors") for n in ("whole", "parts"))
+    assert all(torch.equal(first[k], second[k]) for k in first)
+    assert load_back_network(tmp_path / "whole" / "hgm_back.safetensors").training is False
+
+
+def test_of_several_choices_the_nearest_is_taught() -> None:
+    class Brightness(torch.nn.Module):
+        """A back as bright as the first number says."""
+
+        def forward(self, channels: Tensor, moves: Tensor, coarse: Tensor, choice: Tensor) -> BackAnswer:
+            one = torch.ones_like(coarse[:, :1])
+            return BackAnswer(0 * one, one, choice[:, :1, None, None].sigmoid().expand_as(coarse), 0 * one)
+
+    grey = torch.rand(3, 1, 1, 1).expand(-1, 3, 8, 8)
+    mask = torch.ones(3, 8, 8)
+    given = train_back.Seen(torch.zeros(3, 32, 8, 8), grey[:, :2], grey, 0 * grey, grey, mask, mask)
+    random = torch.Generator().manual_seed(4)
+    best = train_back.nearest_choice(Brightness(), given, random)  # type: ignore[arg-type]
+    drawn = torch.randn(train_back.DRAWN * 3, 8, generator=torch.Generator().manual_seed(4))
+    error = (drawn[:, 0].sigmoid().reshape(train_back.DRAWN, 3) - grey[:, 0, 0, 0]).abs()
+    wanted = drawn.reshape(train_back.DRAWN, 3, 8)[error.argmin(0), torch.arange(3)]
+    assert torch.equal(best, wanted)
+
+
+def test_edges_count_at_every_size_and_levels_of_brightness_do_not() -> None:
+    known = torch.ones(1, 32, 32)
+    dark, light = torch.full((1, 3, 32, 32), 0.3), torch.full((1, 3, 32, 32), 0.6)
+    assert float(train_back.edge_error(dark, light, known)) < 1e-6
+    striped = dark + 0.2 * (torch.arange(32) % 2)
+    assert float(train_back.edge_error(dark, striped, known)) > 0.05
 
 
 def test_the_losses_go_down_on_what_can_be_learned() -> None:

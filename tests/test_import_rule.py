@@ -36,6 +36,7 @@ LAYERS = [
         "pipelines.output",
         "pipelines.replace",
         "pipelines.terminal",
+        "pipelines.weights_drawn",
         "pipelines.doctor",
         "pipelines.fetch",
     ],

@@ -37,11 +37,11 @@ def draw(scene: Scene, backend: str = "cpu", tensors: list[Tensor] | None = None
     return rasterise(*rest, scene.width, scene.height, background=background, backend=backend, **options)  # type: ignore[arg-type]
 
 
-def gradients(scene: Scene, backend: str, seed: int = 1) -> dict[str, Tensor]:
+def gradients(scene: Scene, backend: str, seed: int = 1, **options: float) -> dict[str, Tensor]:
     """dL/d of every parameter for a loss with random weights on features, alpha and depth."""
     kind = torch.float64 if backend == "twin" else torch.float32
     tensors = [tensor.to(kind).clone().requires_grad_() for tensor in scene.tensors()]
-    loss(draw(scene, backend, tensors), seed).backward()
+    loss(draw(scene, backend, tensors, **options), seed).backward()
     # Autograd says None for what a picture without splats does not depend on.
     found = [torch.zeros_like(tensor) if tensor.grad is None else tensor.grad for tensor in tensors]
     return {name: gradient.double() for name, gradient in zip(PARAMETERS, found, strict=True)}
@@ -98,6 +98,30 @@ def test_gradients_equal_autograd_of_the_twin(channels: int) -> None:
         assert cosine(fast[name], slow[name]) > 0.999999, name
         assert (fast[name] - slow[name]).norm() < 1e-4 * slow[name].norm(), name
         assert slow[name].abs().max() > 0
+
+
+@pytest.mark.parametrize("channels", [3, 2])
+def test_how_much_one_splat_may_cover_is_an_argument(channels: int) -> None:
+    """HGM's released rasteriser stops at 0.99 where this one stops at 0.999."""
+    scene = random_scene(200, 31, channels)
+    scene = scene.changed(opacities=torch.where(torch.arange(200) % 2 == 0, 1.0, scene.opacities))
+    lone = scene.changed(**{n: getattr(scene, n)[:1] for n in ("means", "quats", "scales", "opacities", "features")})
+    lone = lone.changed(scales=lone.scales.clamp(min=0.5))
+    for cap in (0.99, 0.5):
+        fast, slow = draw(scene, alpha_max=cap), draw(scene, "twin", alpha_max=cap)
+        assert_same_picture(fast, slow, scene)
+        assert (fast.alpha - draw(scene).alpha).abs().max() > 0.005, "and not what the default draws"
+        assert float(draw(lone, alpha_max=cap).alpha.max()) == pytest.approx(cap, abs=1e-5)
+        given = [n for n in PARAMETERS if n != "background"]
+        plain = [getattr(lone, n).float().numpy() for n in given]
+        assert float(render_numpy(*plain, lone.width, lone.height, alpha_max=cap).alpha.max()) == pytest.approx(cap)
+        ours, theirs = gradients(scene, "cpu", alpha_max=cap), gradients(scene, "twin", alpha_max=cap)
+        for name in PARAMETERS:
+            assert cosine(ours[name], theirs[name]) > 0.999999, name
+    assert float(draw(lone).alpha.max()) == pytest.approx(0.999, abs=1e-5)
+    for cap in (1.0, 0.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="above 1/255 and below 1"):
+            draw(scene, alpha_max=cap)
 
 
 def test_gradient_equals_finite_differences_of_the_cpu_picture() -> None:
@@ -482,6 +506,8 @@ def test_wrong_arguments_are_refused_with_a_sentence(field: str, value: object, 
 def test_unknown_and_missing_backends_are_refused() -> None:
     with pytest.raises(ValueError, match="not known"):
         draw(random_scene(5), "metal")
+    with pytest.raises(ValueError, match=r"has 0\.999 alone"):
+        draw(random_scene(5), "cuda", alpha_max=0.99)
     if splat_gsplat.why_unavailable():
         with pytest.raises(RuntimeError, match="Backend 'cuda' needs"):
             draw(random_scene(5), "cuda")

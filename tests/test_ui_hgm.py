@@ -197,14 +197,13 @@ def test_of_many_iterations_some_are_shown_the_kept_one_among_them(start: Body) 
 
 
 def test_the_steps_have_their_own_views_and_no_others() -> None:
-    assert CORRECTION == {"hgm.coarse": "layers", "hgm.fused": "hgm.layers"} and REFINEMENT == {
-        "hgm.refine": "body.fit"
-    }
+    assert CORRECTION == {"hgm.coarse": "layers", "hgm.again": "hgm.layers", "hgm.fused": "hgm.again"}
+    assert REFINEMENT == {"hgm.refine": "body.fit"}
     names = [s.name for s in RECIPE.steps]
     for step, given in {**CORRECTION, **REFINEMENT}.items():
         assert names.index(given) < names.index(step)
     view = view_of("hgm.fused", "layers", "change-back.webp")
-    assert view is not None and view.argument == "hgm.layers change back"
+    assert view is not None and view.argument == "hgm.again change back"
     assert view_of("layers", "layers", "change-back.webp") is None
     assert view_of("hgm.fused", None, "change-back.webp") is None
     # Where another preset makes splats under that name, they are looked at as splats.
@@ -250,7 +249,8 @@ def test_a_back_view_is_shown_beside_the_coarse_one_with_its_variants() -> None:
         inspect_back_view.painted(reader, "hgm.back", "2")
     cells = json.loads(inspect_back_view.data(reader, "hgm.back", ""))["cells"]
     assert [(c["label"], c["note"]) for c in cells] == [
-        ("Variant 1", "0.0 % from the coarse one"), ("Variant 2", "30.0 % from the coarse one"),
+        ("Variant 1", "0.0 % from the coarse one, outline IoU 100.0 %"),
+        ("Variant 2", "30.0 % from the coarse one, outline IoU 100.0 %"),
     ]  # fmt: skip
     facts = dict(json.loads(inspect_back_view.facts(reader, "hgm.back", "")))
     assert facts["Strength"] == "0.2" and facts["Painted anew, mean change"] == "0.0 %"
@@ -313,7 +313,7 @@ def test_every_row_is_one_run_with_its_settings(hgm: Recipe, tmp_path: Path, mon
     by_row = {name: asked[int(made[name].seconds["number"]) - 1] for name in variants}
     assert by_row[ESTIMATED] == {"settings": mine, "replaced": []}
     assert by_row["with refinement"]["settings"] == {"hgm.refine": {"iterations": 9, "enabled": True}}
-    silent = {"hgm.coarse": {"colour": 0.0}, "hgm.fused": {"colour": 0.0}}
+    silent = {"hgm.coarse": {"colour": 0.0}, "hgm.again": {"colour": 0.0}, "hgm.back": {"refiner": "none"}}
     assert by_row["depths alone"]["settings"] == mine | silent
     assert by_row[TRUE_BODY]["replaced"] == ["body.fit", "hgm.refine"] and mine == {"hgm.refine": {"iterations": 9}}
 

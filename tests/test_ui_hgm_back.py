@@ -105,7 +105,7 @@ def test_the_desk_puts_it_where_the_painter_was_missing(behind: None, tmp_path: 
         Executor(run, store, upload).execute()
     place = str(tmp_path / "run"), str(store.root)
     reader = RunReader(tmp_path / "run", store)
-    step, view = EXCHANGED[STEP]
+    (step, _), view = EXCHANGED[STEP]
     known = view_of(step, reader.kind(step), view)
     assert reader.kind(STEP) is None and known is not None and known.maker == "ui.inspect_back_view:template"
     with Image.open(io.BytesIO(inspect_back_view.template(reader, step, ""))) as shown:

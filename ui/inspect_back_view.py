@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.hgm.records import FITTED, GIVEN, BackView, BodyPoints
-from pipelines.records import Body, Floats, Splats
+from pipelines.records import Body, Floats, Layers, Splats
 from pipelines.step import UserError
+from ui.back_outline import outline_overlap
 from ui.inspect_numbers import Facts, to_json
 from ui.inspect_photo import webp
 from ui.inspect_posed_views import cells_sheet
@@ -38,6 +39,16 @@ def template(reader: RunReader, step: str, argument: str) -> bytes:
     return webp(found[..., :3] * found[..., 3:] + 1.0 - found[..., 3:])
 
 
+def layers_template(reader: RunReader, step: str, argument: str) -> bytes:
+    """The same of a run that has layers instead of Gaussians: their back through the photo's rays, mirrored, on white."""
+    # What reads networks' inputs is heavy and wanted here alone.
+    from pipelines.hgm.back_frame import back_frame, coarse_back, on_white
+
+    layers, body = reader.record(step), reader.record("hgm.refine")
+    assert isinstance(layers, Layers) and isinstance(body, Body)
+    return webp(on_white(coarse_back(layers, back_frame(layers, body))))
+
+
 def painted(reader: RunReader, step: str, number: str) -> bytes:
     """One variant, from 0 on; the first without a number."""
     images, at = back_of(reader, step).images, int(number or 0)
@@ -54,12 +65,14 @@ def sheet(reader: RunReader, step: str, argument: str) -> bytes:
 
 
 def data(reader: RunReader, step: str, argument: str) -> bytes:
-    """{'cells': [{label, note}]}: how far each variant is from the coarse picture."""
+    """{'cells': [{label, note}]}: how far each variant is from the coarse picture, inside and in outline."""
     back = back_of(reader, step)
     cells = []
     for i, image in enumerate(back.images):
         change = changed(back, image)
+        agrees = outline_overlap(back, image)
         note = "" if change is None else f"{change:.1f} % from the coarse one"
+        note += "" if agrees is None else f", outline IoU {100 * agrees:.1f} %"
         cells.append({"label": f"Variant {i + 1}", "note": note, "wide": image.shape[1], "high": image.shape[0]})
     return to_json({"cells": cells})
 
@@ -73,6 +86,10 @@ def facts(reader: RunReader, step: str, argument: str) -> bytes:
     change = changed(back, back.images[0])
     if change is not None:
         rows.append(("Painted anew, mean change", f"{change:.1f} %"))
+    found = [o for o in (outline_overlap(back, image) for image in back.images) if o is not None]
+    if found:
+        ends = sorted({f"{100 * min(found):.1f}", f"{100 * max(found):.1f}"}, key=float)
+        rows.append(("Outline, IoU", f"{' to '.join(ends)} %"))
     if "padded" in back.facts:
         rows.append(("Made square", str(back.facts["padded"])))
     if "variant" in back.facts:

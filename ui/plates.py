@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,8 +33,9 @@ class View:
     lane: Lane = "quick"
 
 
-def solid_views(module: str, styles: dict[str, str]) -> dict[str, View]:
-    """Recorded scene and turned frames of every style, made by the module's `scene` and `frames`."""
+def solid_views(module: str, styles: Iterable[str]) -> dict[str, View]:
+    """Recorded scene and turned frames of every style, made by the module's `scene` and `frames`, which are told its
+    name. 'clay-splats' is a style with something laid over it."""
     views = {}
     for style in styles:
         views[f"scene-{style}.viser"] = View(f"{module}:scene", style, "slow")
@@ -83,15 +84,19 @@ VIEWS: dict[str, dict[str, View]] = {
         "facts.json": View("ui.inspect_maps:facts"),
     },
     "splats": {
-        **solid_views("ui.inspect_splats", SPLAT_STYLES),
+        **solid_views("ui.inspect_splats", [*SPLAT_STYLES, "colour-body"]),
         "poster-colour.webp": View("ui.inspect_splats:poster", "colour", "slow"),
+        "histograms.json": View("ui.inspect_histograms:data"),
         "facts.json": View("ui.inspect_splats:facts"),
     },
     "views": {
         "frames.webp": View("ui.inspect_views:sheet_of"),
         "facts.json": View("ui.inspect_views:facts"),
     },
-    "mesh": {**solid_views("ui.inspect_mesh", MESH_STYLES), "facts.json": View("ui.inspect_mesh:facts")},
+    "mesh": {
+        **solid_views("ui.inspect_mesh", [*MESH_STYLES, *(f"{style}-splats" for style in MESH_STYLES)]),
+        "facts.json": View("ui.inspect_mesh:facts"),
+    },
     "curve": {"curve.json": View("ui.inspect_numbers:curve"), "facts.json": View("ui.inspect_numbers:facts")},
     "table": {
         "facts.json": View("ui.inspect_numbers:table_facts"),
@@ -113,6 +118,8 @@ VIEWS: dict[str, dict[str, View]] = {
         "back.webp": View("ui.inspect_back_view:painted"),
         "variants.json": View("ui.inspect_back_view:data"),
         "variants.webp": View("ui.inspect_back_view:sheet"),
+        "in-front.webp": View("ui.inspect_behind:in_front"),
+        "normals.webp": View("ui.inspect_behind:normals", "", "slow"),
         "facts.json": View("ui.inspect_back_view:facts"),
     },
     "body_points": {"facts.json": View("ui.inspect_back_view:points_facts")},
@@ -183,9 +190,15 @@ def plates(kind: str, here: Callable[[str], str], source: Source) -> list[dict[s
         found = [solid_plate(style, label, here, style) for style, label in SPLAT_STYLES.items()]
         found[0]["poster"] = here("poster-colour.webp")
         found[1]["legend"] = SEEN_LEGEND
-        return found
+        if source("body", "facts.json"):
+            found[0]["over"] = over_plate("Body", here, "colour-body")
+        return [*found, {"id": "histograms", "type": "histograms", "label": "Histograms",
+                         "data": here("histograms.json"), "legend": SEEN_LEGEND}]  # fmt: skip
     if kind == "mesh":
-        return [solid_plate(style, label, here, style) for style, label in MESH_STYLES.items()]
+        found = [solid_plate(style, label, here, style) for style, label in MESH_STYLES.items()]
+        for plate in found if source("splats", "facts.json") else ():
+            plate["over"] = over_plate("Splats", here, f"{plate['id']}-splats")
+        return found
     if kind == "views":
         scene = source("splats", "scene-colour.viser")
         found = [
@@ -213,7 +226,16 @@ def plates(kind: str, here: Callable[[str], str], source: Source) -> list[dict[s
     if kind == "back_view":
         coarse = {"src": here("coarse.webp"), "label": "Coarse"}
         painted = {"src": here("back.webp"), "label": "Painted over"}
-        return [{"id": "back", "type": "wipe", "label": "From behind", "before": coarse, "after": painted}]
+        found = [{"id": "back", "type": "wipe", "label": "From behind", "before": coarse, "after": painted}]
+        if source("cutout", "cutout.webp"):
+            front = {"src": here("in-front.webp"), "label": "Photo"}
+            found.append(
+                {"id": "beside", "type": "beside", "label": "Beside the photo", "pictures": [front, coarse, painted]}
+            )
+        if source("body_points", "facts.json"):  # a run of whole networks has Gaussians whose depth can be drawn
+            normals = {"src": here("normals.webp"), "label": "Its normals"}
+            found.append({"id": "normals", "type": "wipe", "label": "Normals", "before": coarse, "after": normals})
+        return found
     if kind == "curve":
         return [{"id": "curve", "type": "curve", "label": "Curve", "data": here("curve.json")}]
     return []
@@ -230,3 +252,8 @@ def solid_plate(id: str, label: str, here: Callable[[str], str], style: str) -> 
         "id": id, "type": "solid", "label": label, "frames": here(f"frames-{style}.webp"),
         "scene": here(f"scene-{style}.viser"),
     }  # fmt: skip
+
+
+def over_plate(label: str, here: Callable[[str], str], style: str) -> dict[str, Any]:
+    """What can be laid over a solid by a button of its own: the scene and frames of a style that has both."""
+    return {"label": label, "frames": here(f"frames-{style}.webp"), "scene": here(f"scene-{style}.viser")}

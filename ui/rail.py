@@ -110,12 +110,13 @@ def _step(
             found["kept"] = reader.place(state.name) is not None
             here, source = (lambda view: _address(base, state, view)), _sources(run, reader, base)
             found["plates"] = plates(state.name, kind, here, source)
-    framing, view = EXCHANGED.get(state.name, ("", ""))
-    with contextlib.suppress(UserError, OSError):
-        settled = run.state not in UNFINISHED or bool(found["plates"])
-        if framing and settled and view_of(framing, reader.kind(framing), view):
-            given = exchange_plate(_address(base, reader.state(framing), view))
-            found["plates"] = [*found["plates"], given]
+    framings, view = EXCHANGED.get(state.name, ((), ""))
+    settled = run.state not in UNFINISHED or bool(found["plates"])
+    for framing in framings if settled else ():
+        with contextlib.suppress(UserError, OSError):
+            if view_of(framing, reader.kind(framing), view):
+                given = exchange_plate(_address(base, reader.state(framing), view))
+                found["plates"] = [*found["plates"], given]
     return found
 
 

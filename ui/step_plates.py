@@ -14,11 +14,13 @@ from ui import plates as by_kind
 from ui.plates import COMMON, VIEWS, Source, View
 from ui.synchuman_plates import SYNCHUMAN_VIEWS, synchuman_plates
 
-CORRECTION = {"hgm.coarse": "layers", "hgm.fused": "hgm.layers"}  # step: the step whose layers it corrects
+# step: the step whose layers it corrects
+CORRECTION = {"hgm.coarse": "layers", "hgm.again": "hgm.layers", "hgm.fused": "hgm.again"}
 REFINEMENT = {"hgm.refine": "body.fit"}  # step: the step whose body it refines
 PICKED = {"hgm.back": ("hgm.pick", "variant")}  # step that paints variants: step and knob that pick one of them
-# step whose picture a visitor can give: step and view that show how it is framed. It needs no result of its own for that.
-EXCHANGED = {"hgm.back": ("hgm.gaussians", "from-behind.webp")}
+# step whose picture a visitor can give: steps, one of which the run has, and their view that shows how it is framed. It
+# needs no result of its own for that.
+EXCHANGED = {"hgm.back": (("hgm.gaussians", "hgm.again"), "from-behind.webp")}
 AGAIN = ("hgm.gaussians", "hgm.fused")  # steps whose splats are to draw the photo again
 LAYER_STATES = {"given": "Given", "corrected": "Corrected", "change": "Change", "doubt": "Doubt"}
 LAYER_MAPS = ("front", "back", "colour")
@@ -52,6 +54,7 @@ STEP_VIEWS: dict[tuple[str, str], dict[str, View]] = {
     **{(step, "splats"): {"facts.json": View("ui.inspect_front:facts")} for step in AGAIN},
 }
 STEP_VIEWS["hgm.gaussians", "splats"]["from-behind.webp"] = View("ui.inspect_back_view:template", "", "slow")
+STEP_VIEWS["hgm.again", "layers"]["from-behind.webp"] = View("ui.inspect_back_view:layers_template")
 
 
 def views_of(step: str, kind: str) -> dict[str, View]:

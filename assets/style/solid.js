@@ -16,7 +16,8 @@ export function solid(box, tools, props) {
   const power = webgl();
   const wants3d = power === "hardware" && innerWidth >= 700;
   let mode = null; // "3d" or "frames", once the visitor has chosen
-  let plate = null, shownScene = "", preparing = "";
+  let given = null, plate = null, shownScene = "", preparing = "";
+  const laid = new Set(); // labels of what is laid over solids that have it
 
   const canvas = make("canvas", { class: "hs-turn", role: "slider", tabindex: "0", "aria-label": "Turn the person", "aria-valuemin": "0", "aria-valuemax": "359" });
   const poster = make("img", { class: "hs-poster", alt: "The person from the front" }); // until all frames are there
@@ -30,7 +31,8 @@ export function solid(box, tools, props) {
   const in3d = make("button", { type: "button", class: "hs-tool" }, "3D");
   const flat = make("button", { type: "button", class: "hs-tool" }, "Frames");
   const spin = make("button", { type: "button", class: "hs-tool" }, "Spin");
-  tools.append(in3d, flat, spin);
+  const over = make("button", { type: "button", class: "hs-tool hs-over-tool", hidden: true });
+  tools.append(over, in3d, flat, spin);
   in3d.disabled = power === "none";
   in3d.title = power === "none" ? "3D is off in this browser" : "Recorded 3D scene";
   const choose = (value) => {
@@ -40,6 +42,10 @@ export function solid(box, tools, props) {
   in3d.addEventListener("click", () => choose("3d"));
   flat.addEventListener("click", () => choose("frames"));
   load.addEventListener("click", () => choose("3d"));
+  over.addEventListener("click", () => {
+    if (!laid.delete(given.over.label)) laid.add(given.over.label);
+    put();
+  });
   spin.addEventListener("click", () => turn.spin(!turn.spinning()));
   turn.onspin = () => spin.setAttribute("aria-pressed", turn.spinning() ? "true" : "false");
   // A focused player swallows the page's keys; the pointer's leaving gives them back.
@@ -74,6 +80,19 @@ export function solid(box, tools, props) {
     else if (!load.hidden) weigh();
   }
 
+  // The same solid, with what is laid over it or without.
+  function put() {
+    const on = laid.has(given.over?.label), next = on ? { ...given, ...given.over, poster: "" } : given;
+    const same = plate && plate.frames === next.frames && plate.scene === next.scene && plate.id === next.id;
+    plate = next;
+    over.hidden = !given.over;
+    over.textContent = given.over?.label || "";
+    over.title = given.over ? `${given.over.label} with it` : "";
+    over.setAttribute("aria-pressed", on ? "true" : "false");
+    if (!same) tell("");
+    draw();
+  }
+
   async function weigh() {
     const facts = await prepare(plate.scene);
     if (facts && !load.hidden) load.textContent = `Load 3D (${size(facts.bytes)})`;
@@ -99,10 +118,8 @@ export function solid(box, tools, props) {
 
   return {
     show(next) {
-      const same = plate && plate.frames === next.frames && plate.scene === next.scene && plate.id === next.id;
-      plate = next;
-      if (!same) tell("");
-      draw();
+      given = next;
+      put();
     },
     hide() {
       turn.rest();

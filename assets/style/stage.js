@@ -1,9 +1,11 @@
 // The stage: one thing of the selected step at a time, on plates that are made once and never mounted anew.
 import { address, changed, hub, listen, make, step, whichOf } from "./hub.js";
+import { beside } from "./beside.js";
 import { correction } from "./correction.js";
 import { exchange } from "./exchange.js";
 import { curve, fit } from "./fit.js";
 import { grid } from "./grid.js";
+import { histograms } from "./histograms.js";
 import { paint } from "./paint.js";
 import { pairs } from "./pairs.js";
 import { people, points } from "./points.js";
@@ -13,7 +15,7 @@ import { strip } from "./strip.js";
 import { wipe } from "./wipe.js";
 
 export const RESUME = "What was finished is kept; press Resume to go on.";
-const KINDS = { picture, wipe, solid, points, people, paint, fit, curve, grid, correction, refine, joints, pairs, strip, exchange };
+const KINDS = { picture, wipe, solid, points, people, paint, fit, curve, grid, correction, refine, joints, pairs, strip, exchange, beside, histograms };
 
 export function stage(element, { props }) {
   const tabs = make("div", { class: "hs-tabs", role: "tablist", "aria-label": "Views of this step" });

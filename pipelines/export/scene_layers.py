@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.export import glb, palette
+from pipelines.export.body_wires import COLOUR, body_net
 from pipelines.export.bundle import Bundle, Name, need, pivot
 from pipelines.export.display_copy import UNIT, display_copy
 from pipelines.export.finite import finite_mesh, finite_splats, left_out
@@ -39,9 +40,13 @@ LAYERS: dict[str, tuple[str, tuple[Name, ...]]] = {
     "wireframe": ("Mesh as a wireframe", ("mesh",)),
     "body": ("Fitted body", ("body",)),
     "body_over_splats": ("Fitted body under the splats, which are made faint", ("body", "splats")),
+    # Viser's splats hide what lies within them: these two go together, and splats that are faint with a mesh.
+    "body_wires": ("Fitted body as a net of lines", ("body",)),
+    "splats_faint": ("Splats, made faint", ("splats",)),
 }
 CLAY, LINES, BODY = (204, 189, 173), (60, 70, 90), (120, 160, 210)
 GHOST = 0.12  # share of the opacity that the splats keep where the body shines through them
+FAINT = 0.05  # the same where lines do
 WINDOW = 480  # pixels: the height of the smallest window for which the display copy is made
 FARTHER = 1.25  # times the first distance: how far one may zoom out before splats begin to vanish
 
@@ -120,8 +125,9 @@ def fill(server: viser.ViserServer, bundle: Bundle, layers: Sequence[str]) -> Fi
     thickened = 0.0
     for layer in layers:
         if layer.startswith("splats"):
-            thickened = _add_splats(scene, bundle, layer, view, centre)
-        elif layer in ("body", "body_over_splats"):
+            strength = FAINT if layer == "splats_faint" else 1.0
+            thickened = _add_splats(scene, bundle, layer, view, centre, strength)
+        elif layer in ("body", "body_over_splats", "body_wires"):
             _add_body(scene, bundle, layer, centre)
             if layer == "body_over_splats" and not any(name.startswith("splats") for name in layers):
                 # viser's splats hide what lies within them, so an opaque set would hide the body.
@@ -171,7 +177,7 @@ def _add_splats(
     splats = dataclasses.replace(splats, opacities=splats.opacities * np.float32(strength))
     kinds: dict[str, By] = {
         "splats": "colour", "splats_seen": "seen", "splats_origin": "origin", "splats_opacity": "opacity",
-        "splats_depth": "depth",
+        "splats_depth": "depth", "splats_faint": "colour",
     }  # fmt: skip
     camera = bundle.body.camera if bundle.body is not None else None
     colours = palette.splat_colours(splats, kinds[layer], camera)
@@ -216,12 +222,14 @@ def _add_mesh(scene: Any, bundle: Bundle, layer: str, centre: NDArray[np.float64
 
 
 def _add_body(scene: Any, bundle: Bundle, layer: str, centre: NDArray[np.float64]) -> None:
-    vertices, faces = _body_surface(bundle)
+    wires = layer == "body_wires"
+    vertices, faces = body_net(need(bundle, "body")) if wires else _body_surface(bundle)
     scene.add_mesh_simple(
         f"/person/{layer}",
         vertices.astype(np.float32),
         faces.astype(np.uint32),
-        color=BODY,
+        color=COLOUR if wires else BODY,
+        wireframe=wires,
         position=-centre,
         cast_shadow=False,
         receive_shadow=False,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -29,6 +30,18 @@ _TOLERANCE = 0.006  # metres by which a visible point may lie behind the depth p
 _EDGE = 0.03  # metres between neighbouring pixels that make a depth edge
 
 
+class Bend(Protocol):
+    """A way from the mesh's world to another, in which a picture's camera stands."""
+
+    def points(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(N, 3) metres -> (N, 3) metres."""
+        ...
+
+    def normals(self, points: NDArray[np.floating], normals: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(N, 3) unit normals of a surface at points (N, 3) of the mesh's world -> (N, 3) unit, in the other."""
+        ...
+
+
 @dataclass(frozen=True)
 class Picture:
     """A picture of the mesh from one camera.
@@ -37,7 +50,8 @@ class Picture:
     of a two-layer photo). feather: pixels inside the outline over which trust rises to full; with `edges` also beside
     the mesh's depth edges, for pictures whose edges lie elsewhere by a pixel or two. A photo is trusted there: seen
     from its own camera nothing else fits. sharpness: power of the cosine in the weight; 0 trusts all angles alike
-    until they graze. fade: cosines between normal and ray over which trust rises from 0 to full.
+    until they graze. fade: cosines between normal and ray over which trust rises from 0 to full. bend: the way to the
+    camera's world where that is not the mesh's.
     """
 
     rgb: NDArray[np.floating]
@@ -48,12 +62,14 @@ class Picture:
     edges: bool = False
     sharpness: float = 0.0
     fade: tuple[float, float] = (0.1, 0.4)
+    bend: Bend | None = None
     _seen: dict = field(default_factory=dict, repr=False, compare=False)
 
     def see(self, vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> tuple[Floats, Floats]:
         """Depth of the mesh (H, W) in this camera, 0 outside, and the trust (H, W) 0..1; computed once."""
         if "depth" not in self._seen:
-            depth = rasterise_mesh(vertices, faces, self.camera, last=self.last).depth
+            placed = vertices if self.bend is None else self.bend.points(vertices)
+            depth = rasterise_mesh(placed, faces, self.camera, last=self.last).depth
             self._seen["depth"], self._seen["trust"] = depth, _trust(depth, self.alpha, self.feather, self.edges)
         return self._seen["depth"], self._seen["trust"]
 
@@ -137,9 +153,11 @@ def look_up(
 ) -> tuple[NDArray[np.int64], Floats, Floats, Floats]:
     """Which points a picture sees (k,), and the weight (k,), trust (k,) 0..1 and colour (k, 3) that it gives them."""
     depth, confidence = picture.see(vertices, faces)
-    camera = picture.camera
+    camera, position, normal = picture.camera, points.position, points.normal
+    if picture.bend is not None:
+        position, normal = picture.bend.points(position), picture.bend.normals(position, normal)
     at, pixels, z, facing = _visible(
-        np.ascontiguousarray(points.position, np.float32), np.ascontiguousarray(points.normal, np.float32),
+        np.ascontiguousarray(position, np.float32), np.ascontiguousarray(normal, np.float32),
         camera.K @ camera.world_to_camera[:3], camera.position, float(camera.K[0, 0]), depth, picture.last, picture.fade[0],
     )  # fmt: skip
     if not len(at):

@@ -1,6 +1,6 @@
 """Blends the splats of each tile front to back, eight pixels at a time.
 
-    alpha = min(2^q, 0.999), skipped below 1/255;  w = T alpha;  C += w c;  D += w z;  T -= w
+    alpha = min(2^q, alpha_max), skipped below 1/255;  w = T alpha;  C += w c;  D += w z;  T -= w
 
 The state of a tile stays in the first-level cache: blocks of 4 x 2 pixels (one vector each; smaller than a row
 of eight, so that small splats touch fewer of them), and per block the planes T, D, M (median depth), features.
@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from pipelines.geometry.splat_project import ALPHA_MAX, Q_MIN, RECORD, TILE, TILE_SHIFT
+from pipelines.geometry.splat_project import Q_MIN, RECORD, TILE, TILE_SHIFT
 from pipelines.geometry.splat_simd import (
     exp2_short8,
     fetch_add,
@@ -74,7 +74,7 @@ def clear_tile(state, stride, columns, lines):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def blend(
-    pairs, starts, record_flat, features, background, ramps, width, height, next_tile, stopped,
+    pairs, starts, record_flat, features, background, ramps, alpha_max, width, height, next_tile, stopped,
     image, alpha_image, depth_image, median_image, row_weight,
 ):  # fmt: skip
     """Renders tiles, taking the next from next_tile[0], until none is left.
@@ -96,7 +96,7 @@ def blend(
     spare = np.empty(longest, np.uint64)
     buckets = np.empty(BUCKETS, np.int64)
     ramp_x, ramp_y = load8(ramps, 0), load8(ramps, 8)
-    zero, q_min, alpha_max = spread8(_ZERO), spread8(Q_MIN), spread8(ALPHA_MAX)
+    zero, q_min, most = spread8(_ZERO), spread8(Q_MIN), spread8(alpha_max)
     half = spread8(_HALF)
     while True:
         tile = fetch_add(next_tile, 0, 1)
@@ -137,7 +137,7 @@ def blend(
                         base = (by * BLOCKS_X + bx0) * stride
                         for _ in range(bx0, bx1 + 1):
                             q = top - t * t
-                            w = min8(exp2_short8(q), alpha_max)
+                            w = min8(exp2_short8(q), most)
                             through = load8(state, base)
                             w = keep_above8(q, q_min, w * through, zero)
                             left = through - w
@@ -160,7 +160,7 @@ def blend(
                         base = (by * BLOCKS_X + bx0) * stride
                         for _ in range(bx0, bx1 + 1):
                             q = top - t * t
-                            w = min8(exp2_short8(q), alpha_max)
+                            w = min8(exp2_short8(q), most)
                             through = load8(state, base)
                             w = keep_above8(q, q_min, w * through, zero)
                             left = through - w

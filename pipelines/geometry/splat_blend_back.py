@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 
 from pipelines.geometry.splat_blend import BATCH, BLOCKS, BLOCKS_X, gather, row_of
-from pipelines.geometry.splat_project import ALPHA_MAX, Q_MIN, RECORD, TILE, TILE_SHIFT
+from pipelines.geometry.splat_project import Q_MIN, RECORD, TILE, TILE_SHIFT
 from pipelines.geometry.splat_project_back import MOMENTS
 from pipelines.geometry.splat_simd import (
     exp2_short8,
@@ -68,7 +68,7 @@ def _load_tile(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def blend_back(
-    pairs, starts, stopped, record_flat, features, ramps, width, height, next_tile,
+    pairs, starts, stopped, record_flat, features, ramps, alpha_max, width, height, next_tile,
     image, alpha_image, depth_image, g_image, g_alpha, g_depth, rows,
 ):  # fmt: skip
     """Fills rows (pairs, 7 + C) tile by tile; g_alpha and g_depth may be empty (0, 0) for zero."""
@@ -83,7 +83,7 @@ def blend_back(
     sums = np.empty(8, np.float32)
     feature_sums = np.empty(8 * channels, np.float32)
     ramp_x, ramp_y = load8(ramps, 0), load8(ramps, 8)
-    zero, one, q_min, alpha_max = spread8(_ZERO), spread8(_ONE), spread8(Q_MIN), spread8(ALPHA_MAX)
+    zero, one, q_min, most = spread8(_ZERO), spread8(_ONE), spread8(Q_MIN), spread8(alpha_max)
     while True:
         tile = fetch_add(next_tile, 0, 1)
         if tile >= tiles:
@@ -130,7 +130,7 @@ def blend_back(
                         for _ in range(bx0, bx1 + 1):
                             q = top - t * t
                             full = exp2_short8(q)
-                            alpha = keep_above8(q, q_min, min8(full, alpha_max), zero)
+                            alpha = keep_above8(q, q_min, min8(full, most), zero)
                             through = load8(state, base)
                             g_depth_sum = load8(state, base + 16)
                             g_red, g_green, g_blue = (
@@ -145,7 +145,7 @@ def blend_back(
                             store8(state, base + 8, behind)
                             # s = alpha dL/dalpha; where alpha is held at its maximum it does not move.
                             s = w * value - alpha * behind / (one - alpha)
-                            s = keep_above8(full, alpha_max, zero, s)
+                            s = keep_above8(full, most, zero, s)
                             st, sy = s * t, s * dy
                             m0, m1, m2 = m0 + s, m1 + st, m2 + sy
                             m3, m4, m5 = m3 + st * t, m4 + st * dy, m5 + sy * dy
@@ -170,7 +170,7 @@ def blend_back(
                         for _ in range(bx0, bx1 + 1):
                             q = top - t * t
                             full = exp2_short8(q)
-                            alpha = keep_above8(q, q_min, min8(full, alpha_max), zero)
+                            alpha = keep_above8(q, q_min, min8(full, most), zero)
                             through = load8(state, base)
                             w = through * alpha
                             g_depth_sum = load8(state, base + 16)
@@ -183,7 +183,7 @@ def blend_back(
                             store8(state, base, through - w)
                             store8(state, base + 8, behind)
                             s = w * value - alpha * behind / (one - alpha)
-                            s = keep_above8(full, alpha_max, zero, s)
+                            s = keep_above8(full, most, zero, s)
                             st, sy = s * t, s * dy
                             m0, m1, m2 = m0 + s, m1 + st, m2 + sy
                             m3, m4, m5 = m3 + st * t, m4 + st * dy, m5 + sy * dy

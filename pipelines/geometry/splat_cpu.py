@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipelines.geometry.splat_blend import RAMPS, blend, largest_weights
 from pipelines.geometry.splat_blend_back import blend_back
-from pipelines.geometry.splat_project import CAMERA, RECORD, TILE, project
+from pipelines.geometry.splat_project import ALPHA_MAX, CAMERA, RECORD, TILE, project
 from pipelines.geometry.splat_project_back import MOMENTS, project_back
 from pipelines.geometry.splat_threads import parallel_lock, share, thread_count
 from pipelines.geometry.splat_tiles import place, scatter
@@ -24,7 +24,7 @@ _NONE = np.zeros((0, 0), np.float32)
 @dataclass(frozen=True)
 class Splatting:
     """The inputs of a frame: contiguous float32, means (N, 3), quats (N, 4), scales (N, 3), opacities (N,),
-    features (N, C), camera from `splat_project.pack_camera`."""
+    features (N, C), camera from `splat_project.pack_camera`. alpha_max: the most that one splat may cover."""
 
     means: Array
     quats: Array
@@ -34,6 +34,7 @@ class Splatting:
     camera: Array
     width: int
     height: int
+    alpha_max: np.float32 = ALPHA_MAX
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def forward(given: Splatting, background: Array) -> Frame:
 
         def blend_share(_: int) -> None:
             blend(
-                pairs, starts, record, given.features, background, RAMPS, width, height, next_tile,
+                pairs, starts, record, given.features, background, RAMPS, given.alpha_max, width, height, next_tile,
                 stopped, image.reshape(-1), alpha.reshape(-1), depth.reshape(-1), median.reshape(-1), row_weight,
             )  # fmt: skip
 
@@ -141,7 +142,7 @@ def backward(frame: Frame, g_image: Array, g_alpha: Array | None, g_depth: Array
 
     def blend_share(_: int) -> None:
         blend_back(
-            frame.pairs, frame.starts, frame.stopped, frame.record, given.features, RAMPS, given.width,
+            frame.pairs, frame.starts, frame.stopped, frame.record, given.features, RAMPS, given.alpha_max, given.width,
             given.height, next_tile, frame.image, frame.alpha, frame.depth, g_image,
             _NONE if g_alpha is None else g_alpha, _NONE if g_depth is None else g_depth, rows,
         )  # fmt: skip

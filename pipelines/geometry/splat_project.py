@@ -48,7 +48,7 @@ TILE_SHIFT = 5
 HALF_LOG2E = np.float32(0.5 / math.log(2.0))
 LN2 = np.float32(math.log(2.0))
 ALPHA_MIN = 1.0 / 255.0  # weaker contributions are skipped, as everywhere in the field
-ALPHA_MAX = np.float32(0.999)  # gsplat's; keeps 1 - alpha away from zero
+ALPHA_MAX = np.float32(0.999)  # unless told otherwise: gsplat's; keeps 1 - alpha away from zero
 Q_MIN = np.float32(math.log2(ALPHA_MIN))
 # The x/z and y/z of the Jacobian are held this much of a half field of view outside the picture (gsplat).
 GUARD_BAND = 0.15

@@ -5,7 +5,8 @@
     twin   plain torch in double precision (`splat_twin`), slow: the judge of the other two
 
 All three draw the same picture: EWA projection with `blur` added to the 2D covariance, blending front to back,
-contributions under 1/255 skipped, alpha at most 0.999.
+contributions under 1/255 skipped, alpha at most `alpha_max`, which is 0.999 unless told otherwise; gsplat knows no
+other.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pipelines.geometry.splat_project import pack_camera
 
 Backend = Literal["auto", "cpu", "cuda", "twin"]
 LARGEST_PICTURE = 16384  # pixels a side
+MOST_ALPHA = 0.999  # gsplat's: one splat covers at most so much of a pixel
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def rasterise(
     backend: Backend = "auto",
     blur: float = 0.3,
     near: float = 0.01,
+    alpha_max: float = MOST_ALPHA,
 ) -> SplatImage:
     """Draws N Gaussians with a pinhole camera.
 
@@ -79,6 +82,7 @@ def rasterise(
     (N,) 0..1; features (N, C), colours or anything else, C from 1 to 32; world_to_camera (4, 4), OpenCV camera
     (x right, y down, z forward); K (3, 3) pixels, pixel centres at integer + 0.5, no skew. background (C,),
     zero when None. blur is added to the picture's covariance, px^2; splats with z < near (metres) are left out.
+    alpha_max: the most that one splat may cover of a pixel, above 0 and below 1; `cuda` has 0.999 alone.
 
     Gradients flow from features, alpha and depth to every tensor given (on `cuda` not to K). As everywhere
     in the field they hold the order of the splats and the 1/255 cut-off fixed. Splats at exactly the same depth
@@ -88,11 +92,16 @@ def rasterise(
     gsplat or a card is missing.
     """
     check_shapes(means, quats, scales, opacities, features, world_to_camera, K, width, height, background, blur, near)
+    check_alpha(alpha_max)
     if background is None:
         background = features.new_zeros(features.shape[1])
     if backend == "auto":
         backend = "cuda" if means.is_cuda else "cpu"
     if backend == "cuda":
+        if alpha_max != MOST_ALPHA:
+            raise ValueError(
+                f"alpha_max came as {alpha_max:g}; backend 'cuda' has {MOST_ALPHA} alone: use 'cpu' or 'twin'."
+            )
         from pipelines.geometry import splat_gsplat
 
         *pictures, dropped = splat_gsplat.render(
@@ -103,11 +112,13 @@ def rasterise(
     if any(tensor.device.type != "cpu" for tensor in tensors):
         raise ValueError(f"Backend '{backend}' came with tensors that are not on the CPU; move them with .cpu().")
     if backend == "cpu":
-        *pictures, dropped = _CpuRasteriser.apply(*tensors, width, height, blur, near)
+        *pictures, dropped = _CpuRasteriser.apply(*tensors, width, height, blur, near, alpha_max)
         return _splat_image(pictures, dropped)
     if backend != "twin":
         raise ValueError(f"Backend '{backend}' is not known; choose 'auto', 'cpu', 'cuda' or 'twin'.")
-    picture, visibility, dropped = splat_twin.render(*tensors[:7], width, height, background, blur, near)
+    picture, visibility, dropped = splat_twin.render(
+        *tensors[:7], width, height, background, blur, near, alpha_max=alpha_max
+    )
     pictures = [picture.features, picture.alpha, picture.depth, picture.median_depth, visibility]
     return _splat_image([p.to(means.dtype) for p in pictures], dropped)
 
@@ -132,10 +143,14 @@ def render_numpy(
     background: NDArray[np.floating] | None = None,
     blur: float = 0.3,
     near: float = 0.01,
+    alpha_max: float = MOST_ALPHA,
 ) -> SplatArrays:
     """`rasterise` on the CPU without gradients, numpy arrays in and out; shapes and units as there."""
     check_shapes(means, quats, scales, opacities, features, world_to_camera, K, width, height, background, blur, near)
-    given = _splatting(means, quats, scales, opacities, features, world_to_camera, K, width, height, blur, near)
+    check_alpha(alpha_max)
+    given = _splatting(
+        means, quats, scales, opacities, features, world_to_camera, K, width, height, blur, near, alpha_max
+    )
     channels = features.shape[1]
     frame = splat_cpu.forward(given, _background(background, channels))
     image = frame.image if frame.image.shape[2] == channels else np.ascontiguousarray(frame.image[..., :channels])
@@ -180,6 +195,12 @@ def check_shapes(
         raise ValueError(f"K came as {k}; it needs [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with fx and fy above 0.")
 
 
+def check_alpha(alpha_max: float) -> None:
+    """ValueError unless a splat may cover something of a pixel, and never all of it."""
+    if not 1.0 / 255.0 < alpha_max < 1.0:
+        raise ValueError(f"alpha_max came as {alpha_max:g}; it needs to be above 1/255 and below 1.")
+
+
 def _plain(array: NDArray[np.floating]) -> NDArray[np.float32]:
     """Contiguous, writable float32: one type for the compiled kernels, so that they are compiled once."""
     result = np.ascontiguousarray(array, np.float32)
@@ -188,7 +209,7 @@ def _plain(array: NDArray[np.floating]) -> NDArray[np.float32]:
 
 def _splatting(
     means: Any, quats: Any, scales: Any, opacities: Any, features: Any, world_to_camera: Any, K: Any, width: int,
-    height: int, blur: float, near: float,
+    height: int, blur: float, near: float, alpha_max: float = MOST_ALPHA,
 ) -> splat_cpu.Splatting:  # fmt: skip
     """Kernel inputs; fewer than three features are filled up with zeros to use the quick path of three."""
     features = _plain(features)
@@ -196,8 +217,9 @@ def _splatting(
         features = np.pad(features, ((0, 0), (0, 3 - features.shape[1])))
     camera = pack_camera(np.asarray(world_to_camera), np.asarray(K), width, height, blur, near)
     return splat_cpu.Splatting(
-        _plain(means), _plain(quats), _plain(scales), _plain(opacities), features, camera, width, height
-    )
+        _plain(means), _plain(quats), _plain(scales), _plain(opacities), features, camera, width, height,
+        np.float32(alpha_max),
+    )  # fmt: skip
 
 
 def _background(background: Any, channels: int) -> NDArray[np.float32]:
@@ -212,11 +234,11 @@ class _CpuRasteriser(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> tuple[Any, ...]:
-        tensors, (width, height, blur, near) = arguments[:8], arguments[8:]
+        tensors, (width, height, blur, near, alpha_max) = arguments[:8], arguments[8:]
         arrays = [tensor.detach().numpy() for tensor in tensors]
         channels = arrays[4].shape[1]
         means, quats, scales, opacities, features, pose, lens, _ = arrays
-        given = _splatting(means, quats, scales, opacities, features, pose, lens, width, height, blur, near)
+        given = _splatting(means, quats, scales, opacities, features, pose, lens, width, height, blur, near, alpha_max)
         frame = splat_cpu.forward(given, _background(arrays[7], channels))
         ctx.frame, ctx.channels, ctx.kinds = frame, channels, [tensor.dtype for tensor in tensors]
         ctx.set_materialize_grads(False)
@@ -248,4 +270,4 @@ class _CpuRasteriser(torch.autograd.Function):
             behind = ((1.0 - frame.alpha).reshape(-1) @ g_image.reshape(-1, g_image.shape[2]))[:channels]
         wanted = zip([*arrays, behind], ctx.kinds, ctx.needs_input_grad[:8], strict=True)
         result = [torch.from_numpy(np.ascontiguousarray(a)).to(kind) if need else None for a, kind, need in wanted]
-        return (*result, None, None, None, None)
+        return (*result, None, None, None, None, None)

@@ -83,16 +83,17 @@ def conic_of(covariance: Tensor) -> Tensor:
 
 
 def strengths(
-    centre: Tensor, conic: Tensor, opacities: Tensor, pixels: Tensor, cut_off: bool = True, kept: Tensor | None = None
-) -> Tensor:
-    """(P, M) alpha of every splat at pixels (P, 2): o exp(-d^T conic d / 2), at most 0.999.
+    centre: Tensor, conic: Tensor, opacities: Tensor, pixels: Tensor, cut_off: bool = True, kept: Tensor | None = None,
+    alpha_max: float = ALPHA_MAX,
+) -> Tensor:  # fmt: skip
+    """(P, M) alpha of every splat at pixels (P, 2): o exp(-d^T conic d / 2), at most alpha_max.
 
     cut_off skips alpha below 1/255; kept (P, M) bool replaces that decision by one made before, which makes the
     picture a smooth function of the parameters.
     """
     dx, dy = (pixels[:, None, :] - centre[None, :, :]).unbind(2)
     power = -0.5 * (conic[:, 0] * dx * dx + conic[:, 2] * dy * dy) - conic[:, 1] * dx * dy
-    alpha = torch.clamp(opacities.clamp(max=1.0) * torch.exp(power), max=ALPHA_MAX)
+    alpha = torch.clamp(opacities.clamp(max=1.0) * torch.exp(power), max=alpha_max)
     if kept is None and cut_off:
         kept = alpha >= ALPHA_MIN
     return alpha if kept is None else torch.where(kept, alpha, torch.zeros_like(alpha))
@@ -123,7 +124,7 @@ def blend(alpha: Tensor, depth: Tensor, features: Tensor, background: Tensor) ->
 
 def composite(
     projected: Projected, conic: Tensor, opacities: Tensor, features: Tensor, background: Tensor, width: int,
-    height: int, cut_off: bool = True, kept: Tensor | None = None,
+    height: int, cut_off: bool = True, kept: Tensor | None = None, alpha_max: float = ALPHA_MAX,
 ) -> Composite:  # fmt: skip
     """Blends sorted splats, in bands of rows; opacities (M,) and features (M, C) in the order of `projected`."""
     count = len(projected.depth)
@@ -135,7 +136,7 @@ def composite(
     parts = []
     for first in range(0, height, rows):
         pixels = pixel_centres(width, min(height, first + rows), first)
-        alpha = strengths(projected.centre, conic, opacities, pixels, cut_off, kept)
+        alpha = strengths(projected.centre, conic, opacities, pixels, cut_off, kept, alpha_max)
         *pictures, weights = blend(alpha, projected.depth, features, background)
         largest = torch.maximum(largest, weights.detach().amax(0))
         parts.append(pictures)
@@ -152,6 +153,7 @@ def composite(
 def render(
     means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, features: Tensor, world_to_camera: Tensor,
     K: Tensor, width: int, height: int, background: Tensor, blur: float, near: float, cut_off: bool = True,
+    alpha_max: float = ALPHA_MAX,
 ) -> tuple[Composite, Tensor, int]:  # fmt: skip
     """Double-precision picture, largest weight of every input splat (N,), number of dropped splats."""
     means, quats, scales, opacities, features, world_to_camera, K, background = (
@@ -166,7 +168,7 @@ def render(
     index = chosen[projected.index]
     picture = composite(
         projected, conic_of(projected.covariance), opacities[index], features[index], background, width, height,
-        cut_off,
+        cut_off, alpha_max=alpha_max,
     )  # fmt: skip
     visibility = torch.zeros(len(means), dtype=torch.float64).index_put((index,), picture.largest)
     return picture, visibility, int((~usable).sum())

@@ -51,6 +51,6 @@ def back_step(config: HgmConfig) -> Step:
     painter = ("refiner", "controlnet")
     optional = {} if stand_in else {"hgm.diffusion": painter, "hgm.controlnet": painter}
     return step(
-        "hgm.back", version=1, title="Back view", kind="generated", backends=("cpu", "cuda"), seeded=True,
+        "hgm.back", version=2, title="Back view", kind="generated", backends=("cpu", "cuda"), seeded=True,
         optional_weights=optional,
     )(back)  # fmt: skip

@@ -120,16 +120,6 @@ def dataset_poses(world_to_camera: Array) -> Array:
     return front @ np.linalg.inv(poses[0]) @ np.stack(poses)
 
 
-def vertices_to_network(vertices: NDArray[np.floating], root: NDArray[np.floating]) -> Array:
-    """(M, 3) vertices and (3,) root joint in an OpenCV camera frame, metres -> (M, 3) network units."""
-    return UNITS_PER_METRE * (np.asarray(vertices, np.float64) - root) @ FLIP
-
-
-def network_to_vertices(points: NDArray[np.floating], root: NDArray[np.floating]) -> Array:
-    """Inverse of `vertices_to_network`."""
-    return np.asarray(points, np.float64) @ FLIP / UNITS_PER_METRE + root
-
-
 def footprint_factor(raster_fov: Literal["consistent", "reference_49.1"]) -> float:
     """By how much splat scales are to be multiplied before a consistent rasteriser draws them (1.3703 or 1)."""
     if raster_fov == "consistent":

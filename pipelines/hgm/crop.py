@@ -26,11 +26,12 @@ def crop_photo(rgba: Floats, K: NDArray[np.floating], pelvis: NDArray[np.floatin
     if pelvis[2] <= 0:
         raise ValueError(f"The pelvis came with depth {pelvis[2]:.3g} m; it needs to be in front of the camera.")
     place = np.asarray(K, np.float64) @ pelvis / pelvis[2]
-    half = size / 2 * (K[1, 1] / pelvis[2]) / pixels_per_metre(size)
+    # By axis: HGM's pixels are square, the photo's need not be.
+    half = size / 2 * (np.array([K[0, 0], K[1, 1]]) / pelvis[2]) / pixels_per_metre(size)
     start, cell = place[:2] - half, 2 * half / size
     # The cells of the crop that the photo reaches; beyond it all is white. A portrait's crop is far larger than its photo.
     extent = np.array([rgba.shape[1], rgba.shape[0]])
-    margin = 2 + int(np.ceil(2 / cell))
+    margin = 2 + np.ceil(2 / cell)
     low = np.clip(np.floor(-start / cell) - margin, 0, size).astype(int)
     high = np.clip(np.ceil((extent - start) / cell) + margin, low, size).astype(int)
     crop = np.ones((size, size, 3), np.float32)

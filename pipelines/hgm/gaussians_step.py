@@ -35,7 +35,7 @@ def gaussians_step(config: HgmConfig) -> Step:
     """The declaration for a preset."""
     weights = () if config.name == "tiny" else ("hgm.one_view",)
 
-    @step("hgm.gaussians", version=2, title="Coarse Gaussians", kind="generated", weights=weights,
+    @step("hgm.gaussians", version=3, title="Coarse Gaussians", kind="generated", weights=weights,
           backends=("cpu", "cuda"))  # fmt: skip
     def gaussians(
         matte: Cutout, hgm_refine: Body, hgm_points: BodyPoints, params: GaussiansParams, ctx: Context
@@ -54,7 +54,7 @@ def fused_step(config: HgmConfig) -> Step:
     """The declaration for a preset."""
     weights = {} if config.name == "tiny" else {"hgm.two_view": ("views", 2)}
 
-    @step("hgm.fused", version=2, title="Fused Gaussians", kind="generated",
+    @step("hgm.fused", version=3, title="Fused Gaussians", kind="generated",
           optional_weights=weights, backends=("cpu", "cuda"))  # fmt: skip
     def fused(
         matte: Cutout,

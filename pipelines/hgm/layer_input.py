@@ -160,11 +160,8 @@ def least_thickness(given: Floats, unit: float = 1.0) -> Floats:
 
 def resized(values: NDArray, crop: Crop, nearest: bool = False, outside: int = 0) -> NDArray:
     """A picture (h, w[, C]) of the layers' grid on the crop's pixels: means of areas, or the value at the centre."""
-    left, top, width, height = crop.window
-    rows, columns = values.shape[:2]
-    window = np.full((height, width, *values.shape[2:]), outside, values.dtype)
-    y0, y1, x0, x1 = max(top, 0), min(top + height, rows), max(left, 0), min(left + width, columns)
-    window[y0 - top : y1 - top, x0 - left : x1 - left] = values[y0:y1, x0:x1]
+    _, _, width, height = crop.window
+    window = cut(values, crop.window, outside)
     size = crop.camera.width, crop.camera.height
     if nearest:
         at = [
@@ -178,11 +175,27 @@ def resized(values: NDArray, crop: Crop, nearest: bool = False, outside: int = 0
 
 def spread(values: Floats, crop: Crop, shape: tuple[int, ...]) -> Floats:
     """(h, w) on any grid over the crop -> the layers' grid `shape`, 0 outside the crop; linear between centres."""
-    left, top, width, height = crop.window
+    _, _, width, height = crop.window
     fine = cv2.resize(np.ascontiguousarray(values, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    full = np.zeros(shape[:2], np.float32)
+    return pasted(fine, crop.window, shape)
+
+
+def cut(values: NDArray, window: tuple[int, int, int, int], outside: float = 0) -> NDArray:
+    """A window (left, top, width, height) of a picture (h, w[, C]); it may reach outside, where `outside` stands."""
+    left, top, width, height = window
+    rows, columns = values.shape[:2]
+    made = np.full((height, width, *values.shape[2:]), outside, values.dtype)
+    y0, y1, x0, x1 = max(top, 0), min(top + height, rows), max(left, 0), min(left + width, columns)
+    made[y0 - top : y1 - top, x0 - left : x1 - left] = values[y0:y1, x0:x1]
+    return made
+
+
+def pasted(values: NDArray, window: tuple[int, int, int, int], shape: tuple[int, ...]) -> NDArray:
+    """Inverse of `cut`: a window's picture (height, width[, C]) on a grid of `shape` (h, w), 0 outside the window."""
+    left, top, width, height = window
+    full = np.zeros((*shape[:2], *values.shape[2:]), values.dtype)
     y0, y1, x0, x1 = max(top, 0), min(top + height, shape[0]), max(left, 0), min(left + width, shape[1])
-    full[y0:y1, x0:x1] = fine[y0 - top : y1 - top, x0 - left : x1 - left]
+    full[y0:y1, x0:x1] = values[y0 - top : y1 - top, x0 - left : x1 - left]
     return full
 
 

@@ -13,7 +13,7 @@ from pipelines.geometry.splat_raster import SplatArrays, render_numpy
 from pipelines.geometry.surface import Focus, surface_of
 from pipelines.geometry.volumes import DepthView, bounds_of, fuse
 from pipelines.hgm.cameras import UNITS_PER_METRE
-from pipelines.hgm.frame import orbit_camera
+from pipelines.hgm.frame import NetworkMetres, orbit_camera
 from pipelines.hgm.preset_network import AZIMUTHS
 from pipelines.hgm.records import BackView, BodyPoints
 from pipelines.projection.textured_surface import clay, head_of, textured
@@ -80,14 +80,15 @@ def depth_of(image: SplatArrays) -> NDArray[np.float32]:
 
 
 def pictures(matte: Cutout, back: BackView, points: BodyPoints, body: Body) -> tuple[Picture, Picture]:
-    """The photo and the picked back view, as the bake wants them."""
+    """The photo and the picked back view, as the bake wants them. The back view is of the network's frame: what the
+    photo's lens did to the person's places is done again before HGM's camera behind looks."""
     camera = body.camera.resized(matte.alpha.shape[1], matte.alpha.shape[0])
     photo = Picture(matte.rgb, matte.alpha, camera, fade=PHOTO_FADE)
-    size = len(back.coarse)
-    behind = orbit_camera(AZIMUTHS[1], 0.0, size, points.pelvis, body.camera)
+    network = NetworkMetres(points.pelvis, body.camera)
+    behind = network.camera(AZIMUTHS[1], len(back.coarse))
     image = back.images[0]
     alpha = back.coarse[..., 3]
     if not alpha.any():
         # A picture from elsewhere comes without its own outline: what is not white is the person.
         alpha = (image.min(-1) < 0.97).astype(np.float32)
-    return photo, Picture(image, alpha, behind, fade=BACK_FADE, edges=True)
+    return photo, Picture(image, alpha, behind, fade=BACK_FADE, edges=True, bend=network)

@@ -24,7 +24,7 @@ class MeshParams:
     face_detail: float = knob(2.0, "How many times finer texture and triangles are on the head.", low=1.0, high=4.0)
 
 
-@step("mesh", version=1, title="Mesh", kind="mixed")
+@step("mesh", version=2, title="Mesh", kind="mixed")
 def mesh(
     hgm_fused: Splats, hgm_pick: BackView, hgm_points: BodyPoints, matte: Cutout, hgm_refine: Body, params: MeshParams,
     ctx: Context,

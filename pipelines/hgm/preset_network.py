@@ -15,9 +15,9 @@ from torch import Tensor
 from pipelines.hgm.blocks import AttentionBlock, ResidualBlock
 from pipelines.hgm.body_points import check_tokens
 from pipelines.hgm.cameras import UNITS_PER_METRE, intrinsics, network_pictures, opencv_view, orbit_pose
-from pipelines.hgm.cameras import vertices_to_network as to_network
 from pipelines.hgm.configuration import HgmConfig
 from pipelines.hgm.network import HgmInput, HgmNetwork
+from pipelines.hgm.photo_lens import to_network
 from pipelines.hgm.records import FITTED, BodyPoints
 from pipelines.hgm.released_weights import load_released
 from pipelines.hgm.stand_in import fill

@@ -4,7 +4,8 @@
           -> body maps -> two layers -> first splats, those of `projection`, to look at while the rest is at work
           -> the network corrects the layers: the coarse person
           -> the body refined against the coarse person (off at first: see its knob)
-          -> body maps, two layers and the network once more, on the refined body: the fused person
+          -> body maps, two layers and the network once more, on the refined body
+          -> the back: seen from behind, painted over; one of the variants is picked and worn: the fused person
           -> splats -> turntable, textured mesh
 
 Up to the first splats it is `projection`, whose results are used again; where the network answers zero it stays so.
@@ -18,6 +19,9 @@ from typing import Any
 
 from pipelines.body.fit_step import body_fit
 from pipelines.hgm.coarse import coarse
+from pipelines.hgm.layer_back import layer_back
+from pipelines.hgm.layer_fused import layer_fused
+from pipelines.hgm.pick import pick
 from pipelines.hgm.refine import refine
 from pipelines.keypoints import keypoints
 from pipelines.matte import matte
@@ -37,15 +41,17 @@ FIRST = replace(
 )  # fmt: skip
 
 _SILENT = {"depth": 0.0, "colour": 0.0}
+_UNPAINTED = {"refiner": "none"}
 
 # Rows of the paper's Tables 4 and 6 as settings of the recipe. What stands before the first changed step is used again.
 ABLATION: dict[str, dict[str, dict[str, Any]]] = {
     "whole": {},
     "with refinement": {"hgm.refine": {"enabled": True}},
     "refined without side views": {"hgm.refine": {"enabled": True, "sides": 0.0, "depth": 0.0}},
-    "depths alone": {"hgm.coarse": {"colour": 0.0}, "hgm.fused": {"colour": 0.0}},
-    "colours alone": {"hgm.coarse": {"depth": 0.0}, "hgm.fused": {"depth": 0.0}},
-    "without the network": {"hgm.coarse": _SILENT, "hgm.fused": _SILENT},
+    "without back refinement": {"hgm.back": _UNPAINTED},
+    "depths alone": {"hgm.coarse": {"colour": 0.0}, "hgm.again": {"colour": 0.0}, "hgm.back": _UNPAINTED},
+    "colours alone": {"hgm.coarse": {"depth": 0.0}, "hgm.again": {"depth": 0.0}},
+    "without the networks": {"hgm.coarse": _SILENT, "hgm.again": _SILENT, "hgm.back": _UNPAINTED},
 }
 
 RECIPE = Recipe(
@@ -58,9 +64,10 @@ RECIPE = Recipe(
         replace(body_maps.renamed("hgm.maps", body_fit="hgm_refine"), title="Maps, again"),
         replace(layers.renamed("hgm.layers", body_fit="hgm_refine", body_maps="hgm_maps"), title="Layers, again"),
         replace(
-            coarse.renamed("hgm.fused", layers="hgm_layers", body_fit="hgm_refine", body_maps="hgm_maps"),
+            coarse.renamed("hgm.again", layers="hgm_layers", body_fit="hgm_refine", body_maps="hgm_maps"),
             title="Network, again",
         ),
+        layer_back, pick, layer_fused,
         splats.renamed("splats", layers="hgm_fused", body_fit="hgm_refine"),
         turntable.renamed("turntable", body_fit="hgm_refine"),
         mesh.renamed("mesh", layers="hgm_fused", body_fit="hgm_refine"),

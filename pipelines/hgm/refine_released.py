@@ -26,7 +26,7 @@ def refine_step(config: HgmConfig) -> Step:
     """The declaration for a preset."""
     weights = ("body",) if config.name == "tiny" else ("body", "hgm.one_view")
 
-    @step("hgm.refine", version=2, title="Body, refined", weights=weights, backends=("cpu", "cuda"))
+    @step("hgm.refine", version=3, title="Body, refined", weights=weights, backends=("cpu", "cuda"))
     def refine(
         body_fit: Body, matte: Cutout, keypoints: Keypoints, hgm_smplx: BodyPoints, params: RefineParams, ctx: Context
     ) -> Body:

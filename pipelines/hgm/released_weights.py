@@ -117,7 +117,10 @@ def _examine(
     variant["sparse layout"] = layout
     variant["views"] = views if views else "not said"
     if views is None:
-        findings.append("One-view and two-view files have the same keys and shapes; say which one this is.")
+        findings.append(
+            "One-view and two-view files have the same keys and shapes; say which one this is. Drawing a "
+            "photo again may tell: 'weights check FILE --draw PHOTO'."
+        )
     with torch.device("meta"):
         wanted = HgmNetwork(config)
     tables = compare(source.entries, wanted)

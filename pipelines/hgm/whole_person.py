@@ -15,8 +15,8 @@ from pipelines.geometry.splat_raster import render_numpy
 from pipelines.hgm.configuration import HgmConfig
 from pipelines.hgm.crop import crop_photo, pixels_per_metre
 from pipelines.hgm.frame import LEAST_OPACITY, gaussians_to_camera, moved
-from pipelines.hgm.front_view import DOUBTFUL, Fov, draw
-from pipelines.hgm.losses import pooled_psnr
+from pipelines.hgm.front_view import Fov, doubtful_below, drawn_psnr, white_psnr
+from pipelines.hgm.photo_lens import to_network
 from pipelines.hgm.preset_network import predict, preset_network
 from pipelines.hgm.records import BackView, BodyPoints
 from pipelines.records import GENERATED, SEEN, Body, Cutout, Splats
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pipelines.hgm.gaussians_step import FusedParams, GaussiansParams
 
 Floats = NDArray[np.float32]
+ENOUGH = 0.99  # of the Gaussians before both cameras; a stray one is nothing to speak of
 SHOWN = 0.1  # of a pixel's colour that a splat must give in the photo's view to count as seen
 
 
@@ -65,6 +66,7 @@ def front_picture(matte: Cutout, body: Body, points: BodyPoints, size: int) -> F
             f"The body's pelvis came at {np.round(pelvis, 2).tolist()}, which the photo's camera does not see near its "
             "picture; its points need to be metres in that camera's frame (x right, y down, z forward)."
         )
+    to_network(points.points, pelvis)  # refuses what the cameras do not see, before any network is read
     return crop_photo(matte.rgba, K, points.pelvis, size)
 
 
@@ -84,27 +86,29 @@ def as_splats(
     """(N, 14) network frame -> splats in the display frame, with what the photo shows of them; faint ones dropped."""
     scores = front_scores(gaussians, front)
     fov: Fov = footprint if footprint != "auto" else max(scores, key=lambda name: scores[name])  # type: ignore[assignment]
-    if config.name != "tiny" and scores[fov] < DOUBTFUL:
+    white = white_psnr(torch.from_numpy(front).permute(2, 0, 1))
+    if config.name != "tiny" and scores[fov] < doubtful_below(white):
         ctx.warn(
-            f"The photo drawn again from the front reaches {scores[fov]:.1f} dB (a genuine file reaches 20): check that "
-            "the weight file is the one for this number of views, and that body and photo agree."
+            f"The photo drawn again from the front reaches {scores[fov]:.1f} dB (a genuine file reaches 20, an empty "
+            f"picture {white:.1f}): check that the weight file is the one for this number of views, and that body and "
+            "photo agree."
         )
     kept = gaussians[gaussians[:, 3] >= LEAST_OPACITY]
     if not len(kept):
         raise UserError("All Gaussians came out transparent; check the weight file.")
     splats = gaussians_to_camera(kept.numpy(), points.pelvis, fov)
+    if len(splats) < ENOUGH * len(kept):
+        ctx.warn(
+            f"{len(kept) - len(splats)} of {len(kept)} Gaussians lie behind the photo's camera or HGM's and are left out."
+        )
     splats = moved(splats, np.asarray(body["world_from_camera"], np.float64))
     return dataclasses.replace(splats, seen=seen_in(splats, matte, body))
 
 
 def front_scores(gaussians: Tensor, front: Floats) -> dict[Fov, float]:
     """PSNR in dB of the front view drawn again, by footprint."""
-    target = torch.from_numpy(front).permute(2, 0, 1)[None]
-    found = {}
-    for fov in get_args(Fov):
-        drawn = draw(gaussians, 0.0, len(front), fov).features.clamp(0, 1).permute(2, 0, 1)
-        found[fov] = float(pooled_psnr(drawn[None], target))
-    return found
+    target = torch.from_numpy(front).permute(2, 0, 1)
+    return {fov: drawn_psnr(gaussians, 0.0, target, fov) for fov in get_args(Fov)}
 
 
 def seen_in(splats: Splats, matte: Cutout, body: Body) -> NDArray[np.uint8]:

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from pipelines.projection.membrane import fill
 from pipelines.projection.outline import depth_inside, nearest, smooth
+from pipelines.projection.weave import woven
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 UPRIGHT = 4  # clothes change along the body more than around it: colours spread so many times further sideways
 FADE = 2.0  # times the blur: a distance over which copied detail fades, before it would show as rings around its source
+PATCH = 4.0  # times the blur: side of a patch of cloth
 
 
 def replace(
@@ -66,7 +68,10 @@ def replace(
     detail = np.where(solid[..., None], shade - fine, 0.0)[from_y, from_x]
     kept = cv2.erode((copied | ~region).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & region
     keep = smooth(kept.astype(np.float32), region, 1.0)[..., None] * kept[..., None]
-    made = base + detail * np.exp(-length / (FADE * blur))[..., None]
+    near = np.exp(-length / (FADE * blur))[..., None]
+    side = 2 * max(round(PATCH * blur / 2), 3)
+    weave = woven(np.where(solid[..., None], shade - low, 0), low + garment, solid, base, region & ~solid, side)
+    made = base + detail * near + weave * (1 - near)
     whole[window] = np.where(region[..., None], keep * rgb + (1 - keep) * made, result)
     return whole
 

@@ -1,0 +1,97 @@
+"""The work of the step hgm.back of the compact preset."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from pipelines.hgm.back_frame import back_frame, coarse_back, on_white
+from pipelines.hgm.back_network import CHOICES, BackAnswer, BackNetwork, fine_structure, load_back_network
+from pipelines.hgm.correct import outwards
+from pipelines.hgm.layer_input import LayerInput, cut, layer_input, pasted, place_of, spread
+from pipelines.hgm.records import BackView
+from pipelines.records import Body, BodyMaps, Floats, Layers
+from pipelines.step import Context
+
+if TYPE_CHECKING:
+    from pipelines.hgm.layer_back import LayerBackParams
+
+
+def back_of_layers(
+    coarse: Layers, given: Layers, body: Body, maps: BodyMaps, params: LayerBackParams, ctx: Context
+) -> BackView:
+    """See the step. coarse: the layers after the network; given: those it was asked about."""
+    frame = back_frame(coarse, body)
+    picture = coarse_back(coarse, frame)
+    start = on_white(picture)
+    ctx.progress(0.05, "the coarse person from behind", start)
+    if params.refiner == "none":
+        return BackView(picture, start[None], {"refiner": "none", "stand_in": False})
+    network = _network(ctx.weight_file("hgm.back"))
+    seen, answered = layer_input(given, body, maps), layer_input(coarse, body, maps)
+    seeds: list[int | None] = [None, *(ctx.seed + i for i in range(1, params.variants))]
+    fine = structure_of(coarse, seen)
+    images: list[Floats] = []
+    for i, seed in enumerate(seeds):
+        ctx.progress(0.1 + 0.9 * i / len(seeds), f"variant {i + 1} of {len(seeds)}", images[-1] if images else start)
+        answer = asked(network, seen, answered, choice_of(seed, params.variety)).times(params.strength)
+        made = painted(coarse, seen, answer, fine)
+        images.append(on_white(coarse_back(made, frame)))
+    ctx.progress(1.0, "back views", np.hstack(images))
+    facts = {"refiner": "network", "stand_in": False, "strength": params.strength, "variety": params.variety,
+             "seeds": seeds}  # fmt: skip
+    return BackView(picture, np.stack(images), facts)
+
+
+def choice_of(seed: int | None, variety: float) -> torch.Tensor:
+    """(1, 8) the numbers that say which back is meant: zero without a seed, else drawn, times `variety`."""
+    if seed is None:
+        return torch.zeros(1, CHOICES)
+    return variety * torch.randn(1, CHOICES, generator=torch.Generator().manual_seed(seed))
+
+
+def asked(network: BackNetwork, seen: LayerInput, answered: LayerInput, choice: torch.Tensor) -> BackAnswer:
+    """The network's answer over the crop. answered: what it would be asked of the corrected layers."""
+    channels = torch.from_numpy(seen.channels)[None]
+    after = torch.from_numpy(answered.channels)[None]
+    moves = torch.cat([after[:, place_of(n)] - channels[:, place_of(n)] for n in ("front", "back")], 1)
+    with torch.inference_mode():
+        return network(channels, moves, (after[:, place_of("back_rgb")] + 1) / 2, choice)
+
+
+def structure_of(layers: Layers, seen: LayerInput) -> torch.Tensor:
+    """(1, 3, h, w) the photo's fine structure on the layers' own grid."""
+    a, window = layers.arrays, seen.crop.window
+    alpha = torch.from_numpy(cut(a["alpha"] * a["mask"], window))[None, None]
+    structure = fine_structure(picture_of(cut(a["front_rgb"], window)), alpha)[0].permute(1, 2, 0).numpy()
+    return picture_of(pasted(structure, window, a["mask"].shape))
+
+
+def painted(layers: Layers, seen: LayerInput, answer: BackAnswer, fine: torch.Tensor) -> Layers:
+    """The layers with an answer on their back, on their own grid, so that both keep their own detail. fine: see
+    `structure_of`."""
+    a = layers.arrays
+    mask = a["mask"]
+
+    def on_grid(values: torch.Tensor) -> torch.Tensor:
+        inside = outwards(values[0].numpy(), seen.mask)
+        return torch.from_numpy(np.stack([spread(v, seen.crop, mask.shape) for v in inside]))[None]
+
+    finer = BackAnswer(*(on_grid(getattr(answer, name)) for name in ("photo", "gate", "own", "detail")))
+    front, back = (picture_of(a[name]) for name in ("front_rgb", "back_rgb"))
+    made = finer.painted(front, fine, back)[0].permute(1, 2, 0).numpy()
+    return Layers({**a, "back_rgb": np.where(mask[..., None], made, a["back_rgb"]).astype(np.float32)}, layers.camera)
+
+
+def picture_of(rgb: Floats) -> torch.Tensor:
+    """(H, W, 3) -> (1, 3, H, W)."""
+    return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))[None]
+
+
+@lru_cache(maxsize=2)
+def _network(path: Path) -> BackNetwork:
+    return load_back_network(path)
