@@ -435,7 +435,7 @@ def test_the_back_beside_the_photo_on_the_page(chromium: Any, server: Server) ->
             "[...document.querySelectorAll('.hs-beside img')].filter(i => i.naturalWidth > 0).length === 3"
         )
         page.wait_for_selector(".hs-numbers:has-text('Outline, IoU')")
-        assert page.locator(".hs-beside figcaption").all_inner_texts() == ["Photo", "Coarse", "Painted over"]
+        assert page.locator(".hs-beside figcaption").all_inner_texts() == ["Photo", "Coarse", "In use"]
         guest.choose("hgm.pick", "normals")
         page.wait_for_function("document.querySelector('.hs-under').naturalWidth === 512")
         assert colours_in(guest.picture(".hs-pair")) > 3

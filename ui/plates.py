@@ -225,7 +225,7 @@ def plates(kind: str, here: Callable[[str], str], source: Source) -> list[dict[s
                 {"id": "pairs", "type": "pairs", "label": "Two by two", "data": here("pairs.json")}]  # fmt: skip
     if kind == "back_view":
         coarse = {"src": here("coarse.webp"), "label": "Coarse"}
-        painted = {"src": here("back.webp"), "label": "Painted over"}
+        painted = {"src": here("back.webp"), "label": "In use"}
         found = [{"id": "back", "type": "wipe", "label": "From behind", "before": coarse, "after": painted}]
         if source("cutout", "cutout.webp"):
             front = {"src": here("in-front.webp"), "label": "Photo"}
