@@ -34,15 +34,13 @@ def measure(run: Run, store: Store) -> dict[str, Any]:
     body, cutout = bundle.body, bundle.cutout
     assert isinstance(body, Body) and isinstance(cutout, Cutout)
     view = render_view(bundle, "splats", body.camera, max(body.camera.width, body.camera.height))
-    to_splats = 0.0
-    for state in run.steps:
-        to_splats += state.seconds or 0.0
-        if state.name == "splats":
-            break
+    # A step that was found in the store took its seconds once, under the name that made it.
+    seconds = {s.name: 0.0 if s.state == "reused" else s.seconds or 0.0 for s in run.steps}
+    names = list(seconds)
+    to_splats = sum(seconds[n] for n in names[: names.index("splats") + 1])
     return {
         **photo_scores(body, cutout, view), "splats": 0 if bundle.splats is None else len(bundle.splats),
-        "seconds": {s.name: s.seconds for s in run.steps}, "to_splats": round(to_splats, 2),
-        "total": round(sum(s.seconds or 0.0 for s in run.steps), 2),
+        "seconds": seconds, "to_splats": round(to_splats, 2), "total": round(sum(seconds.values()), 2),
         "peak_mb": max(s.peak_rss_mb or 0.0 for s in run.steps),
     }  # fmt: skip
 
