@@ -34,8 +34,7 @@ def measure(run: Run, store: Store) -> dict[str, Any]:
     body, cutout = bundle.body, bundle.cutout
     assert isinstance(body, Body) and isinstance(cutout, Cutout)
     view = render_view(bundle, "splats", body.camera, max(body.camera.width, body.camera.height))
-    # A step that was found in the store took its seconds once, under the name that made it.
-    seconds = {s.name: 0.0 if s.state == "reused" else s.seconds or 0.0 for s in run.steps}
+    seconds = run.spent()
     names = list(seconds)
     to_splats = sum(seconds[n] for n in names[: names.index("splats") + 1])
     return {

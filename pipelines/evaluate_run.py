@@ -116,14 +116,14 @@ def run_once(
         except (Cancelled, MissingNeed):
             raise
         except Exception as error:
-            return Made(seconds=seconds_of(run), error=str(error) if isinstance(error, UserError) else run.message)
+            return Made(seconds=run.spent(), error=str(error) if isinstance(error, UserError) else run.message)
         else:
             records = {
                 s.name: store.load(s.content)
                 for s in run.steps
                 if s.content and s.finished and recipe.step(s.name).output in KEPT
             }
-            return Made(records, seconds_of(run), tuple(w["text"] for w in run.warnings))
+            return Made(records, run.spent(), tuple(w["text"] for w in run.warnings))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -136,11 +136,6 @@ def last_splats(recipe: Recipe) -> str | None:
     if bodies and bodies[0] > last:
         last = bodies[-1]
     return names[last] if last >= 0 else None
-
-
-def seconds_of(run: Any) -> dict[str, float]:
-    """Seconds of each step as recorded when it was made."""
-    return {s.name: s.seconds for s in run.steps if s.seconds is not None}
 
 
 def run_variants(

@@ -63,6 +63,11 @@ def to_bytes(image: NDArray[np.floating]) -> NDArray[np.uint8]:
     return np.clip(np.asarray(image, np.float32) * 255.0 + 0.5, 0, 255).astype(np.uint8)
 
 
+def on_white(rgba: Floats) -> Floats:
+    """(H, W, 4) straight alpha -> (H, W, 3) on white paper."""
+    return rgba[..., :3] * rgba[..., 3:] + 1.0 - rgba[..., 3:]
+
+
 def read_image(path: Path) -> Floats:
     """8-bit image file -> floats 0..1 with its own number of channels."""
     with Image.open(path) as image:

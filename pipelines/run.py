@@ -86,6 +86,15 @@ class Run:
         self.recipe.step(name)
         return next(s for s in self.steps if s.name == name)
 
+    def spent(self) -> dict[str, float]:
+        """{step: seconds}; a step that another of this run had done already (the same key) took none."""
+        found, known = {}, set()
+        for state in self.steps:
+            if state.seconds is not None:
+                found[state.name] = 0.0 if state.key in known else state.seconds
+            known |= {state.key} - {None}
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """The content of run.json."""
         data = {k: v for k, v in vars(self).items() if k not in ("folder", "steps")}

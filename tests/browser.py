@@ -247,6 +247,12 @@ class Visitor:
         )
         self.page.wait_for_function("document.body.dataset.hsPhoto === 'yes'")
 
+    def put_in(self, button: str, name: str, data: bytes) -> None:
+        """Press a button that asks for a file, and give it one."""
+        with self.page.expect_file_chooser() as chooser:
+            self.page.click(f"button:has-text('{button}')")
+        chooser.value.set_files({"name": name, "mimeType": "image/png", "buffer": data})
+
     def choose_system(self, name: str) -> None:
         """Pick a method under Settings."""
         self.page.click("#hs-settings > button")

@@ -12,14 +12,14 @@ from safetensors.torch import save_file
 from scipy.ndimage import binary_erosion
 from torch import nn
 
-from pipelines.hgm.back_frame import back_frame, coarse_back, laid_over, on_white, overlap, worn
+from pipelines.hgm.back_frame import back_frame, coarse_back, laid_over, overlap, worn
 from pipelines.hgm.back_network import CHOICES, FINE, SHAPE, BackAnswer, BackNetwork, fine_structure, load_back_network
 from pipelines.hgm.layer_back import LayerBackParams, layer_back
 from pipelines.hgm.layer_fused import LayerFusedParams, layer_fused
 from pipelines.hgm.records import BackView
 from pipelines.projection.body_maps import BodyMapsParams
 from pipelines.projection.body_surfaces import draw_body_maps
-from pipelines.records import Body, BodyMaps, Cutout, Layers
+from pipelines.records import Body, BodyMaps, Cutout, Layers, on_white
 from pipelines.step import Context, UserError
 from tests.test_hgm_refine import HEIGHT, WIDTH, scene
 

@@ -29,7 +29,7 @@ from pipelines.hgm.frame import (
     moved,
     orbit_camera,
 )
-from pipelines.hgm.front_view import MOST_ALPHA, draw
+from pipelines.hgm.front_view import RELEASED_ALPHA, draw
 from pipelines.hgm.mesh_of_splats import pictures
 from pipelines.hgm.photo_lens import in_front, shown, slopes, to_network, to_photo
 from pipelines.hgm.records import BackView
@@ -181,7 +181,7 @@ def drawn(splats: Splats, camera: Camera) -> np.ndarray:
     """(H, W, 3) on white, as the released rasteriser draws."""
     return render_numpy(
         splats.means, splats.quats, splats.scales, splats.opacities, splats.colours, camera.world_to_camera, camera.K,
-        camera.width, camera.height, background=np.ones(3, np.float32), alpha_max=MOST_ALPHA,
+        camera.width, camera.height, background=np.ones(3, np.float32), alpha_max=RELEASED_ALPHA,
     ).features.clip(0, 1)  # fmt: skip
 
 

@@ -169,6 +169,9 @@ def test_without_refinement_the_second_pass_is_found_in_the_store(tmp_path: Path
     for second, first in (("hgm.maps", "body.maps"), ("hgm.layers", "layers"), ("hgm.again", "hgm.coarse")):
         assert states[first].state == "done" and states[second].state == "reused", second
         assert states[second].key == states[first].key and states[second].content == states[first].content
+    spent = run.spent()
+    assert all(spent[name] == 0 for name in ("hgm.maps", "hgm.layers", "hgm.again")) and spent["layers"] > 0
+    assert spent.keys() == {s.name for s in run.steps if s.seconds is not None}
 
 
 def test_with_the_true_body_no_refinement_moves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,11 +148,6 @@ def test_a_visitor_puts_in_a_back_that_could_not_be_painted(chromium: Any, serve
     guest = Visitor(chromium, server, reduced_motion="reduce").open()
     page = guest.page
 
-    def give(data: bytes) -> None:
-        with page.expect_file_chooser() as chooser:
-            page.click("button:has-text('Put in a picture')")
-        chooser.value.set_files({"name": "b.png", "mimeType": "image/png", "buffer": data})
-
     try:
         guest.choose_system("behind")
         guest.upload(photo_bytes(200))
@@ -163,10 +158,10 @@ def test_a_visitor_puts_in_a_back_that_could_not_be_painted(chromium: Any, serve
         page.wait_for_selector(".hs-message:has-text('Painting needs a file')")
         page.wait_for_function("document.querySelector('.hs-exchange img').naturalWidth === 512")
         assert page.locator(".hs-veil").is_hidden()
-        give(figure(30, 30))
+        guest.put_in("Put in a picture", "b.png", figure(30, 30))
         page.wait_for_selector(".hs-banner:has-text('30 x 30 pixels')")
         assert read_run(folder)["replaced"] == {}
-        give(figure(160, 80))
+        guest.put_in("Put in a picture", "b.png", figure(160, 80))
         wait_for(lambda: read_run(folder)["state"] == "done")
         assert step_states(folder)["hgm.pick"] in ("done", "reused") and STEP in read_run(folder)["replaced"]
         guest.choose(STEP, "variants")

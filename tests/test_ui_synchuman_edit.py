@@ -229,11 +229,6 @@ def test_a_visitor_replaces_the_picture_of_the_back(chromium: Any, server: Serve
     guest = Visitor(chromium, server, reduced_motion="reduce").open()
     page = guest.page
 
-    def give(data: bytes) -> None:
-        with page.expect_file_chooser() as chooser:
-            page.click("button:has-text('Replace the picture')")
-        chooser.value.set_files({"name": "l.png", "mimeType": "image/png", "buffer": data})
-
     try:
         guest.choose_system("ten")
         guest.upload(PHOTO)
@@ -245,10 +240,10 @@ def test_a_visitor_replaces_the_picture_of_the_back(chromium: Any, server: Serve
         page.wait_for_selector("h3:has-text('back')")
         assert page.locator("button:has-text('Leave this view out')").count() == 0
         assert "as it is seen here" in page.inner_text(".hs-grid-large")
-        give(png(figure(SIDE)[: SIDE // 2]))
+        guest.put_in("Replace the picture", "l.png", png(figure(SIDE)[: SIDE // 2]))
         page.wait_for_selector(".hs-banner:has-text('same proportions')")
         assert read_run(folder)["replaced"] == {} and step_states(folder)["synchuman.surface"] in ("done", "reused")
-        give(png(figure(2 * SIDE)))
+        guest.put_in("Replace the picture", "l.png", png(figure(2 * SIDE)))
         wait_for(lambda: STEP in read_run(folder)["replaced"] and at_rest(folder))
         guest.rest()
         kept = TenPictures.load(server.store / "objects" / read_run(folder)["replaced"][STEP])

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.hgm.records import BackView
-from pipelines.records import Floats
+from pipelines.records import Floats, on_white
 
 PAPER = 0.06  # of the range, in any channel: what differs less from the corners is no person
 
@@ -19,8 +19,7 @@ def outline_overlap(back: BackView, image: Floats) -> float | None:
     """
     alpha = back.coarse[..., 3]
     person = alpha > 0.5
-    coarse = back.coarse[..., :3] * alpha[..., None] + 1 - alpha[..., None]
-    one, other = (coarse < 1 - PAPER).any(-1), seen_on_paper(image)
+    one, other = (on_white(back.coarse) < 1 - PAPER).any(-1), seen_on_paper(image)
     told = one | ~person
     if (person & told).sum() <= 0.5 * person.sum():
         return None
@@ -31,14 +30,3 @@ def seen_on_paper(image: Floats) -> NDArray[np.bool_]:
     """(H, W) where a picture (H, W, 3) differs from the colour of its corners."""
     corners = np.median(image[[0, 0, -1, -1], [0, -1, 0, -1], :3], 0)
     return np.asarray(np.abs(image[..., :3] - corners).max(-1) > PAPER)
-
-
-def box_of(mask: NDArray[np.bool_]) -> tuple[float, float, float, float] | None:
-    """Middle column, middle row, width and height of what is in a mask, pixels; None when it is empty."""
-    if not mask.any():
-        return None
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return (
-        (columns[0] + columns[-1] + 1) / 2, (rows[0] + rows[-1] + 1) / 2,
-        float(columns[-1] + 1 - columns[0]), float(rows[-1] + 1 - rows[0]),
-    )  # fmt: skip

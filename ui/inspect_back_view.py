@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.hgm.records import FITTED, GIVEN, BackView, BodyPoints
-from pipelines.records import Body, Floats, Layers, Splats
+from pipelines.records import Body, Floats, Layers, Splats, on_white
 from pipelines.step import UserError
 from ui.back_outline import outline_overlap
 from ui.inspect_numbers import Facts, to_json
@@ -21,8 +21,7 @@ TOLD = ("refiner", "strength", "steps", "guidance", "control")
 
 def coarse(reader: RunReader, step: str, argument: str) -> bytes:
     """The coarse Gaussians from behind, on white as the painter sees them."""
-    found = back_of(reader, step).coarse
-    return webp(found[..., :3] * found[..., 3:] + 1.0 - found[..., 3:])
+    return webp(on_white(back_of(reader, step).coarse))
 
 
 def template(reader: RunReader, step: str, argument: str) -> bytes:
@@ -35,14 +34,13 @@ def template(reader: RunReader, step: str, argument: str) -> bytes:
 
     splats, points, body = (reader.record(name) for name in (step, "hgm.points", "hgm.refine"))
     assert isinstance(splats, Splats) and isinstance(points, BodyPoints) and isinstance(body, Body)
-    found = coarse_from_behind(splats, points, body, TEMPLATE)
-    return webp(found[..., :3] * found[..., 3:] + 1.0 - found[..., 3:])
+    return webp(on_white(coarse_from_behind(splats, points, body, TEMPLATE)))
 
 
 def layers_template(reader: RunReader, step: str, argument: str) -> bytes:
     """The same of a run that has layers instead of Gaussians: their back through the photo's rays, mirrored, on white."""
     # What reads networks' inputs is heavy and wanted here alone.
-    from pipelines.hgm.back_frame import back_frame, coarse_back, on_white
+    from pipelines.hgm.back_frame import back_frame, coarse_back
 
     layers, body = reader.record(step), reader.record("hgm.refine")
     assert isinstance(layers, Layers) and isinstance(body, Body)

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.hgm.records import BodyPoints
-from pipelines.records import Body, Cutout, Floats, Splats
+from pipelines.records import Body, Cutout, Floats, Splats, on_white
 from pipelines.step import UserError
-from ui.back_outline import box_of, seen_on_paper
+from ui.back_outline import seen_on_paper
 from ui.inspect_back_view import back_of
 from ui.inspect_photo import webp
 from ui.run_reader import RunReader
@@ -21,40 +21,29 @@ ALIKE = 2.0  # how many times as steep one side may be as the other, and a pixel
 def in_front(reader: RunReader, step: str, argument: str) -> bytes:
     """The person of the photo on white, in a square of the back view's size, as large and at the place as from behind."""
     back, cutout = back_of(reader, step), reader.need(Cutout)
-    box, own = box_of(back.coarse[..., 3] > 0.5) or box_of(seen_on_paper(back.images[0])), box_of(cutout.alpha > 0.5)
-    if box is None or own is None:
+    outline = back.coarse[..., 3] > 0.5
+    outline, person = outline if outline.any() else seen_on_paper(back.images[0]), cutout.alpha > 0.5
+    if not outline.any() or not person.any():
         raise UserError("One of the two pictures shows nobody, so that they cannot be laid beside each other.")
-    import cv2
+    from pipelines.hgm.back_frame import onto, warped
 
-    scale = box[3] / own[3]
-    place = np.array([[scale, 0, box[0] - scale * own[0]], [0, scale, box[1] - scale * own[1]]])
     size = max(back.images.shape[1], 512)
-    place *= size / back.images.shape[1]
-    white = cutout.rgb * cutout.alpha[..., None] + 1 - cutout.alpha[..., None]
-    # The warp does not average: what is reduced much is blurred by as much before.
-    blur = 0.5 * max(1 / place[0, 0] - 1, 0)
-    source = cv2.GaussianBlur(white, (0, 0), blur) if blur > 0.1 else white
-    shown = cv2.warpAffine(source, place, (size, size), flags=cv2.INTER_LINEAR, borderValue=(1.0, 1.0, 1.0))
-    return webp(np.asarray(shown, np.float32))
+    place = onto(person, outline) * (size / back.images.shape[1])
+    return webp(warped(on_white(cutout.rgba), place, size, paper=1.0))
 
 
 def normals(reader: RunReader, step: str, argument: str) -> bytes:
     """Normals of the coarse Gaussians from behind, from their depth, in HGM's camera: right to red, up to green, towards
     the camera to blue. UserError where the run has no such Gaussians."""
     # What draws splats is heavy and wanted here alone.
-    import torch
-
+    from pipelines.hgm.back_view import drawn_from_behind
     from pipelines.hgm.cameras import intrinsics
-    from pipelines.hgm.frame import camera_to_gaussians, moved
-    from pipelines.hgm.front_view import draw
-    from pipelines.hgm.preset_network import AZIMUTHS
 
     splats, points, body = (reader.record(name) for name in (GAUSSIANS, "hgm.points", "hgm.refine"))
     if not (isinstance(splats, Splats) and isinstance(points, BodyPoints) and isinstance(body, Body)):
         raise UserError("This run has no coarse Gaussians to draw the depth of.")
     size = max(back_of(reader, step).coarse.shape[0], 512)
-    in_camera = moved(splats, np.linalg.inv(np.asarray(body["world_from_camera"], np.float64)))
-    drawn = draw(torch.from_numpy(camera_to_gaussians(in_camera, points.pelvis)), AZIMUTHS[1], size)
+    drawn = drawn_from_behind(splats, points, body, size)
     mask = drawn.alpha.numpy() > 0.5
     made = normals_of(drawn.median_depth.numpy(), mask, np.asarray(intrinsics(size), np.float64))
     colours = np.where((mask & made.any(-1))[..., None], 0.5 + 0.5 * made * np.array([1, -1, -1], np.float32), 1)

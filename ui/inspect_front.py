@@ -36,7 +36,7 @@ def front_pictures(reader: RunReader, step: str) -> tuple[Floats, Floats]:
     from pipelines.geometry.splat_raster import render_numpy
     from pipelines.hgm.configuration import find_preset
     from pipelines.hgm.frame import front_camera
-    from pipelines.hgm.front_view import MOST_ALPHA
+    from pipelines.hgm.front_view import RELEASED_ALPHA
     from pipelines.hgm.whole_person import front_picture
 
     splats, points, body = (reader.record(name) for name in (step, "hgm.points", "hgm.refine"))
@@ -46,7 +46,7 @@ def front_pictures(reader: RunReader, step: str) -> tuple[Floats, Floats]:
     camera = front_camera(size, points.pelvis, body.camera)
     drawn = render_numpy(
         splats.means, splats.quats, splats.scales, splats.opacities, splats.colours, camera.world_to_camera, camera.K,
-        size, size, background=np.ones(3, np.float32), alpha_max=MOST_ALPHA,
+        size, size, background=np.ones(3, np.float32), alpha_max=RELEASED_ALPHA,
     )  # fmt: skip
     image: NDArray[np.float32] = drawn.features.clip(0, 1)
     return image, photo

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipelines.export.bundle import Bundle, need
 from pipelines.records import SEEN_NAMES, Body, Mesh, Splats
@@ -29,7 +28,7 @@ def scene(reader: RunReader, step: str, argument: str) -> bytes:
 def frames(reader: RunReader, step: str, argument: str) -> bytes:
     """One turn around the mesh in one style, with '-splats' after it the splats faint over it."""
     from pipelines.export.finite import finite_mesh, finite_splats
-    from pipelines.export.picture import splat_picture
+    from pipelines.export.picture import laid_over, splat_picture
     from pipelines.geometry.mesh_picture import render_mesh
 
     style, _, ghosted = argument.partition("-")
@@ -47,14 +46,6 @@ def frames(reader: RunReader, step: str, argument: str) -> bytes:
     faint = dataclasses.replace(splats, opacities=splats.opacities * np.float32(GHOST))
     around = np.concatenate([mesh.vertices, splats.means])
     return turned(around, bundle.body, lambda view: laid_over(draw(view), splat_picture(faint, view)), min(24, FRAMES))
-
-
-def laid_over(under: NDArray[np.float32], over: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Pictures (H, W, 4) straight alpha, one over the other."""
-    top, low = over[..., 3:], under[..., 3:] * (1 - over[..., 3:])
-    alpha = top + low
-    rgb = (over[..., :3] * top + under[..., :3] * low) / np.maximum(alpha, 1e-6)
-    return np.concatenate([rgb, alpha], -1).astype(np.float32)
 
 
 def facts(reader: RunReader, step: str, argument: str) -> bytes:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.body.read_body import body_vertices
+from pipelines.export.picture import laid_over
 from pipelines.geometry.cameras import Camera
 from pipelines.geometry.mesh_raster import rasterise_mesh
 from pipelines.records import Body
@@ -53,7 +54,5 @@ def wires_over(picture: NDArray[np.float32], net: Net, camera: Camera) -> NDArra
     # Each side of a line is another triangle's.
     lines[rows, columns] = np.clip(SAMPLES * WIDTH / 2 + 0.5 - nearest, 0.0, 1.0)
     cover = STRENGTH * lines.reshape(camera.height, SAMPLES, camera.width, SAMPLES).mean((1, 3))[..., None]
-    under = picture[..., 3:] * (1 - cover)
-    alpha = cover + under
-    rgb = (np.array(COLOUR, np.float32) / 255 * cover + picture[..., :3] * under) / np.maximum(alpha, 1e-6)
-    return np.concatenate([rgb, alpha], -1).astype(np.float32)
+    colour = np.broadcast_to(np.array(COLOUR, np.float32) / 255, picture[..., :3].shape)
+    return laid_over(picture, np.concatenate([colour, cover], -1).astype(np.float32))

@@ -75,6 +75,14 @@ def body_picture(body: Body, camera: Camera) -> Picture:
     return render_mesh(vertices, faces, camera, "clay")
 
 
+def laid_over(under: Picture, top: Picture) -> Picture:
+    """Pictures (H, W, 4) straight alpha, one over the other."""
+    above, below = top[..., 3:], under[..., 3:] * (1 - top[..., 3:])
+    alpha = above + below
+    rgb = (top[..., :3] * above + under[..., :3] * below) / np.maximum(alpha, 1e-6)
+    return np.concatenate([rgb, alpha], -1).astype(np.float32)
+
+
 def over(picture: Picture, ground: NDArray[np.floating]) -> Picture:
     """(H, W, 4) straight alpha over an opaque (H, W, 3) or (3,) ground -> (H, W, 3)."""
     alpha = picture[..., 3:]

@@ -25,7 +25,7 @@ from pipelines.geometry.splat_project import pack_camera
 
 Backend = Literal["auto", "cpu", "cuda", "twin"]
 LARGEST_PICTURE = 16384  # pixels a side
-MOST_ALPHA = 0.999  # gsplat's: one splat covers at most so much of a pixel
+MOST_ALPHA = splat_twin.ALPHA_MAX  # gsplat's: one splat covers at most so much of a pixel
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion, binary_fill_holes, distance_transform_edt
+from scipy.ndimage import binary_erosion, binary_fill_holes
 
 from pipelines.hgm.configuration import COMPACT
+from pipelines.hgm.correct import outwards
 from pipelines.hgm.layer_input import cut, find_crop, pasted
 from pipelines.hgm.records import BackView
+from pipelines.person import box_of
 from pipelines.records import Body, Floats, Layers
 
 PAPER = 0.97  # a picture from elsewhere is paper where every channel is brighter
@@ -53,11 +55,6 @@ def coarse_back(layers: Layers, frame: BackFrame) -> Floats:
     return frame.behind(np.dstack([rgb, layers.arrays["alpha"]]).astype(np.float32))
 
 
-def on_white(rgba: Floats) -> Floats:
-    """(H, W, 4) straight -> (H, W, 3)."""
-    return rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]
-
-
 def worn(layers: Layers, frame: BackFrame, back: BackView) -> tuple[Layers, str]:
     """The layers with the first picture of `back` on their back, and what had to be done to it, a sentence or ''.
 
@@ -81,37 +78,49 @@ def worn(layers: Layers, frame: BackFrame, back: BackView) -> tuple[Layers, str]
     return Layers(a, layers.camera), said
 
 
+def onto(mask: NDArray[np.bool_], goal: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(2, 3) the scaling and shift of positions that lays the box of a mask (H, W), which is not empty, onto that of
+    another of any size: middle on middle, as tall."""
+    box, there = box_of(mask).astype(np.float64), box_of(goal).astype(np.float64)
+    scale = (there[3] - there[1]) / (box[3] - box[1])
+    shift = (there[:2] + there[2:]) / 2 - scale * (box[:2] + box[2:]) / 2
+    return np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+
+
+def off_paper(image: Floats) -> NDArray[np.bool_]:
+    """(H, W) where a picture (H, W, 3) from elsewhere, which comes without its own outline, is not white paper."""
+    return np.asarray(image.min(-1) < PAPER)
+
+
 def laid_over(image: Floats, outline: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_], str]:
     """A picture (S, S, 3) of a person on white in the square of `outline` (side, side): its colours, the paper beside the
     person painted over with the nearest of theirs; where the person is; a sentence when it was moved or scaled to meet
     the outline. White that is surrounded by the person is cloth where the outline has the person, else a gap."""
     side = len(outline)
-    coloured = image.min(-1) < PAPER
+    coloured = off_paper(image)
     if not coloured.any() or not outline.any():
         return resized_to(image, side), resized_to(coloured.astype(np.float32), side) > 0.5, ""
     closed = binary_fill_holes(coloured)
     # As it came: the whole square on the whole square. On the outline: box on box, by height.
     came = np.diag([side / len(image), side / len(image)]) @ np.eye(2, 3)
-    (y0, x0, high), (y1, x1, tall) = _extent(outline), _extent(closed)
-    scale = high / tall
-    onto = np.array([[scale, 0, x0 - scale * x1], [0, scale, y0 - scale * y1]])
+    box_on_box = onto(closed, outline)
     found = []
-    for turn in (came, onto):
-        back = _moved(outline.astype(np.float32), cv2.invertAffineTransform(turn), len(image)) > 0.5
+    for turn in (came, box_on_box):
+        back = warped(outline.astype(np.float32), cv2.invertAffineTransform(turn), len(image)) > 0.5
         person = coloured | (closed & back)
         found.append((overlap(person, back), person, turn))
     (before, *_), (after, *_) = found
     _, person, turn = found[int(after > before)]
     inner = binary_erosion(person, iterations=max(round(RIM * len(person)), 1))
     filled = nearest_inside(image, inner if inner.any() else person)
-    there = _moved(person.astype(np.float32), turn, side) > 0.5
+    there = warped(person.astype(np.float32), turn, side) > 0.5
     if after <= before:
         return resized_to(filled, side), there, ""
     said = (
-        f"The picture from behind was scaled by {scale * len(image) / side:.2f} and moved onto the person's outline: they "
+        f"The picture from behind was scaled by {turn[0, 0] / came[0, 0]:.2f} and moved onto the person's outline: they "
         f"now share {100 * after:.0f} % of their area, as it came {100 * before:.0f} %."
     )
-    return _moved(filled, turn, side, cv2.BORDER_REPLICATE), there, said
+    return warped(filled, turn, side, cv2.BORDER_REPLICATE), there, said
 
 
 def resized_to(values: Floats, side: int) -> Floats:
@@ -122,17 +131,20 @@ def resized_to(values: Floats, side: int) -> Floats:
     return np.asarray(cv2.resize(values.astype(np.float32), (side, side), interpolation=how), np.float32)
 
 
-def _moved(values: Floats, turn: NDArray, side: int, border: int = cv2.BORDER_CONSTANT) -> Floats:
-    """A square picture (S, S[, C]) under an affine map (2, 3) of positions, as (side, side[, C]); border: cv2's, beyond
-    it. Positions count pixels from the picture's corner, where cv2's count from the first one's middle."""
+def warped(
+    values: Floats, turn: NDArray, side: int, border: int = cv2.BORDER_CONSTANT, paper: float = 0.0
+) -> Floats:  # fmt: skip
+    """A picture (H, W[, C]) under an affine map (2, 3) of positions, as (side, side[, C]); border: cv2's, beyond it, where
+    a constant one is `paper`. Positions count pixels from the picture's corner, where cv2's count from the middle of the
+    first one."""
     shift = turn.astype(np.float64).copy()
     shift[:, 2] += turn[:, :2] @ [0.5, 0.5] - 0.5
     if (grown := abs(turn[0, 0])) < 1:
         # Without a mean over what falls into one pixel, thin things would come and go.
         values = np.asarray(cv2.GaussianBlur(values, (0, 0), 0.4 / grown), np.float32)
-    return np.asarray(
-        cv2.warpAffine(values, shift, (side, side), flags=cv2.INTER_LINEAR, borderMode=border), np.float32
-    )
+    made = cv2.warpAffine(values, shift, (side, side), flags=cv2.INTER_LINEAR, borderMode=border,
+                          borderValue=(paper,) * 3)  # fmt: skip
+    return np.asarray(made, np.float32)
 
 
 def overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
@@ -141,15 +153,6 @@ def overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return float((one & other).sum() / either) if either else 0.0
 
 
-def _extent(mask: NDArray[np.bool_]) -> tuple[float, float, float]:
-    """Row and column of the middle of a mask's box, and its height, pixels."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return (rows[0] + rows[-1] + 1) / 2, (columns[0] + columns[-1] + 1) / 2, float(rows[-1] + 1 - rows[0])
-
-
 def nearest_inside(values: Floats, mask: NDArray[np.bool_]) -> Floats:
     """(h, w, C) with those outside the mask (h, w) taken from the nearest pixel inside; as they are without any."""
-    if not mask.any():
-        return values
-    rows, columns = distance_transform_edt(~mask, return_distances=False, return_indices=True)
-    return values[rows, columns]
+    return np.ascontiguousarray(np.moveaxis(outwards(np.moveaxis(values, -1, 0), mask), 0, -1))

@@ -13,14 +13,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from pipelines.hgm.compact_weights import with_weights
 from pipelines.hgm.configuration import SOUND, UNetShape
 from pipelines.hgm.layer_input import CHANNELS, place_of
 from pipelines.hgm.unet import UNet
-from pipelines.step import UserError
 
 CHOICES = 8  # numbers that say which back is meant
 SEEN = sum(count for _, count in CHANNELS) + 2 + 3  # channels of the layers, moves, coarse back
@@ -99,12 +97,4 @@ def fine_structure(front: Tensor, alpha: Tensor) -> Tensor:
 
 def load_back_network(path: Path) -> BackNetwork:
     """The network of a safetensors file, ready to answer; UserError when the file is not of this network."""
-    network = BackNetwork()
-    try:
-        network.load_state_dict({k: v.float() for k, v in load_file(path).items()}, strict=True)
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise UserError(
-            f"'{path.name}' does not hold the weights of the compact back refiner ({str(error).splitlines()[0]}); "
-            "give the file that training.hgm.train_back wrote."
-        ) from error
-    return network.eval()
+    return with_weights(BackNetwork(), path, "the compact back refiner", "training.hgm.train_back")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from pipelines.hgm.back_frame import back_frame, coarse_back, on_white
+from pipelines.hgm.back_frame import back_frame, coarse_back
 from pipelines.hgm.back_network import CHOICES, BackAnswer, BackNetwork, fine_structure, load_back_network
 from pipelines.hgm.correct import outwards
 from pipelines.hgm.layer_input import LayerInput, cut, layer_input, pasted, place_of, spread
 from pipelines.hgm.records import BackView
-from pipelines.records import Body, BodyMaps, Floats, Layers
+from pipelines.records import Body, BodyMaps, Floats, Layers, on_white
 from pipelines.step import Context
 
 if TYPE_CHECKING:

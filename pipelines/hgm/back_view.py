@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from pipelines.geometry.splat_raster import SplatImage
 from pipelines.hgm.configuration import HgmConfig
 from pipelines.hgm.frame import camera_to_gaussians, moved
 from pipelines.hgm.front_view import draw
 from pipelines.hgm.preset_network import AZIMUTHS, STAND_IN_SAID
 from pipelines.hgm.records import BackView, BodyPoints
-from pipelines.records import Body, Floats, Splats
+from pipelines.records import Body, Floats, Splats, on_white
 from pipelines.step import Context
 
 if TYPE_CHECKING:
@@ -29,9 +30,8 @@ def back_view(
     stand_in = config.name == "tiny"
     # The diffusion network's own size, 512, is that of the released networks' pictures.
     coarse = coarse_from_behind(splats, points, body, TINY_SIZE if stand_in else config.input_size)
-    white = coarse[..., :3] * coarse[..., 3:] + 1.0 - coarse[..., 3:]
     # Truncated to 8 bits, as the released code hands it on.
-    start = (np.floor(white.clip(0, 1) * 255.0) / 255.0).astype(np.float32)
+    start = (np.floor(on_white(coarse).clip(0, 1) * 255.0) / 255.0).astype(np.float32)
     ctx.progress(0.0, "the coarse person from behind", start)
     facts = {"refiner": params.refiner, "stand_in": stand_in, "strength": params.strength, "steps": params.steps,
              "guidance": params.guidance, "control": params.control}  # fmt: skip
@@ -68,11 +68,15 @@ def back_view(
     return BackView(coarse, np.stack(images), {**facts, "seeds": seeds})
 
 
+def drawn_from_behind(splats: Splats, points: BodyPoints, body: Body, size: int) -> SplatImage:
+    """Splats of the display frame as HGM's camera at 180 degrees draws them, on white; depth in network units."""
+    in_camera = moved(splats, np.linalg.inv(np.asarray(body["world_from_camera"], np.float64)))
+    return draw(torch.from_numpy(camera_to_gaussians(in_camera, points.pelvis)), AZIMUTHS[1], size)
+
+
 def coarse_from_behind(splats: Splats, points: BodyPoints, body: Body, size: int) -> Floats:
     """(size, size, 4) straight alpha: splats of the display frame as HGM's camera at 180 degrees sees them."""
-    in_camera = moved(splats, np.linalg.inv(np.asarray(body["world_from_camera"], np.float64)))
-    made = torch.from_numpy(camera_to_gaussians(in_camera, points.pelvis))
-    drawn = draw(made, AZIMUTHS[1], size)
+    drawn = drawn_from_behind(splats, points, body, size)
     alpha = drawn.alpha.clamp(0, 1)[..., None]
     # Drawn on white; straight colours are what is left without it.
     rgb = ((drawn.features - (1 - alpha)) / alpha.clamp(min=1e-4)).clamp(0, 1)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.hgm.cameras import FOCAL_AT_512, RADIUS, UNITS_PER_METRE
+from pipelines.records import on_white
 
 Floats = NDArray[np.float32]
 
@@ -40,7 +41,7 @@ def crop_photo(rgba: Floats, K: NDArray[np.floating], pelvis: NDArray[np.floatin
     first, last = start + low * cell, start + high * cell
     before = np.ceil(np.maximum(0.0, -first)).astype(int) + 2
     after = np.ceil(np.maximum(0.0, last - extent)).astype(int) + 2
-    white = rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]
+    white = on_white(rgba)
     padded = np.pad(white, ((before[1], after[1]), (before[0], after[0]), (0, 0)), constant_values=1.0)
     box = (*(first + before), *(last + before))
     for c in range(3):

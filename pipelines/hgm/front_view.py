@@ -19,7 +19,7 @@ from pipelines.hgm.preset_network import AZIMUTHS, exact
 Fov = Literal["consistent", "reference_49.1"]
 GENUINE, DOUBTFUL = 20.0, 15.0  # dB
 ABOVE_WHITE = 3.0  # dB; a small dark person on white is worth 15 to a picture without anybody
-MOST_ALPHA = 0.99  # one splat covers at most so much of a pixel in the released rasteriser
+RELEASED_ALPHA = 0.99  # one splat covers at most so much of a pixel in the released rasteriser
 
 
 # dB between what one and what two pictures give, to tell which of the two networks a file is; ours, of no released file.
@@ -109,7 +109,7 @@ def draw(splats: Tensor, azimuth: float, size: int, raster_fov: Fov = "consisten
     return rasterise(
         splats[:, :3], splats[:, 7:11], scales, splats[:, 3], splats[:, 11:14], view,
         torch.from_numpy(intrinsics(size)).to(splats), size, size, background=splats.new_ones(3), near=0.2, blur=blur,
-        alpha_max=MOST_ALPHA,
+        alpha_max=RELEASED_ALPHA,
     )  # fmt: skip
 
 

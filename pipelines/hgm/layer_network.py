@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from pipelines.hgm.compact_weights import with_weights
 from pipelines.hgm.configuration import COMPACT, HgmConfig
 from pipelines.hgm.layer_input import KEEP, REACH, THIN, place_of
 from pipelines.hgm.layers2 import LAYER_CHANNELS
 from pipelines.hgm.unet import UNet
-from pipelines.step import UserError
 
 USUAL = 0.03  # crop heights: the spread of an untrained network
 
@@ -83,12 +81,4 @@ def kept_apart(moves: Tensor, channels: Tensor) -> Tensor:
 
 def load_layer_network(path: Path) -> LayerNetwork:
     """The network of a safetensors file, ready to answer; UserError when the file is not of this network."""
-    network = LayerNetwork()
-    try:
-        network.load_state_dict({k: v.float() for k, v in load_file(path).items()}, strict=True)
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise UserError(
-            f"'{path.name}' does not hold the weights of the compact layer network ({str(error).splitlines()[0]}); "
-            "give the file that training.hgm.train_layers wrote."
-        ) from error
-    return network.eval()
+    return with_weights(LayerNetwork(), path, "the compact layer network", "training.hgm.train_layers")

@@ -12,6 +12,7 @@ from pipelines.geometry.cameras import Camera
 from pipelines.geometry.splat_raster import SplatArrays, render_numpy
 from pipelines.geometry.surface import Focus, surface_of
 from pipelines.geometry.volumes import DepthView, bounds_of, fuse
+from pipelines.hgm.back_frame import off_paper
 from pipelines.hgm.cameras import UNITS_PER_METRE
 from pipelines.hgm.frame import NetworkMetres, orbit_camera
 from pipelines.hgm.preset_network import AZIMUTHS
@@ -89,6 +90,5 @@ def pictures(matte: Cutout, back: BackView, points: BodyPoints, body: Body) -> t
     image = back.images[0]
     alpha = back.coarse[..., 3]
     if not alpha.any():
-        # A picture from elsewhere comes without its own outline: what is not white is the person.
-        alpha = (image.min(-1) < 0.97).astype(np.float32)
+        alpha = off_paper(image).astype(np.float32)
     return photo, Picture(image, alpha, behind, fade=BACK_FADE, edges=True, bend=network)

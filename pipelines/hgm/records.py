@@ -13,6 +13,7 @@ from pipelines.records import (
     Floats,
     Record,
     expect,
+    on_white,
     read_arrays,
     read_image,
     read_json,
@@ -114,6 +115,5 @@ class BackView(Record):
                 f"it is {image.width} x {image.height} pixels; it needs a square of at least 64, framed like coarse.png"
             )
         rgba = np.asarray(image.convert("RGBA").resize((size, size), Image.Resampling.LANCZOS), np.float32) / 255.0
-        rgb = rgba[..., :3] * rgba[..., 3:] + 1.0 - rgba[..., 3:]
         facts = {"refiner": "given", "stand_in": False}
-        return cls(np.zeros((size, size, 4), np.float32), rgb[None].astype(np.float32), facts)
+        return cls(np.zeros((size, size, 4), np.float32), on_white(rgba)[None].astype(np.float32), facts)

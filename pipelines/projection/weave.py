@@ -38,7 +38,8 @@ def woven(structure: Floats, colours: Floats, source: Mask, base: Floats, region
                                  indexing="ij"), -1).reshape(-1, 2)  # fmt: skip
     near = cv2.dilate(region.astype(np.uint8), np.ones((side, side), np.uint8)).astype(bool)
     inside = goals.clip(0, np.array(region.shape) - 1)
-    goals = goals[near[inside[:, 0], inside[:, 1]]]
+    wanted = near[inside[:, 0], inside[:, 1]]
+    goals, inside = goals[wanted], inside[wanted]
     if not len(places) or not len(goals):
         return made
     random = np.random.default_rng(0)
@@ -46,9 +47,8 @@ def woven(structure: Floats, colours: Floats, source: Mask, base: Floats, region
     places = places[busy <= np.percentile(busy, CALM)]
     if len(places) > MOST:
         places = places[np.sort(random.choice(len(places), MOST, replace=False))]
-    inside = goals.clip(0, np.array(region.shape) - 1)
-    wanted, theirs = (_chroma(c) for c in (base[inside[:, 0], inside[:, 1]], colours[places[:, 0], places[:, 1]]))
-    far = np.linalg.norm(wanted[:, None] - theirs[None], axis=-1)
+    ours, theirs = (_chroma(c) for c in (base[inside[:, 0], inside[:, 1]], colours[places[:, 0], places[:, 1]]))
+    far = np.linalg.norm(ours[:, None] - theirs[None], axis=-1)
     alike = far <= far.min(1, keepdims=True) + LIKE
     count = alike.sum(1, keepdims=True)
     middle = (alike @ places) / count

@@ -8,14 +8,16 @@ metrics.jsonl, a picture, and the weights as they would be shipped.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import os
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from safetensors.torch import save_file
@@ -23,28 +25,30 @@ from torch import Tensor, nn
 
 from training.hgm.batches import People, read_people
 
+N = TypeVar("N", bound=nn.Module)
 EVERY = 200  # steps between checkpoints and measurements
 AVERAGE = 0.995  # of the running average of the weights, which is what is kept
 WARM = 100  # steps until the full rate
 
 
-class Course:
+class Course(ABC, Generic[N]):
     """A network, its optimiser, the average of its weights and its place in the schedule.
 
     A subclass says what is learned: `losses`, of some people (B,) at a share 0..1 of the whole course.
     """
 
-    def __init__(self, network: nn.Module, people: People, steps: int, batch: int, rate: float, seed: int) -> None:
-        self.network, self.people, self.steps, self.batch, self.rate = network, people, steps, batch, rate
+    def __init__(self, network: N, people: People, steps: int, batch: int, rate: float, seed: int) -> None:
+        self.network: N = network
+        self.people, self.steps, self.batch, self.rate = people, steps, batch, rate
         self.average = {k: v.clone() for k, v in network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.01)
         self.random = torch.Generator().manual_seed(seed)
         self.step, self.seconds = 0, 0.0
         self.order = torch.empty(0, dtype=torch.long)
 
+    @abstractmethod
     def losses(self, which: Tensor, share: float) -> dict[str, Tensor]:
         """Each term, weighted; their sum is what becomes less."""
-        raise NotImplementedError
 
     def one_step(self) -> dict[str, float]:
         """Shows a batch; the losses."""
@@ -69,6 +73,12 @@ class Course:
         self.step += 1
         self.seconds += time.process_time() - start
         return {"loss": float(total.detach()), **{k: float(v.detach()) for k, v in losses.items()}}
+
+    def averaged(self) -> N:
+        """The network with the running average of its weights."""
+        made = copy.deepcopy(self.network)
+        made.load_state_dict(self.average)
+        return made.eval()
 
     def save(self, place: Path) -> None:
         """Everything that is needed to go on, whole or not at all."""
@@ -111,7 +121,7 @@ def read_both(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> tu
 
 
 def run(
-    course: Course, chosen: argparse.Namespace, name: str, measured: Callable[[], dict[str, float]],
+    course: Course[N], chosen: argparse.Namespace, name: str, measured: Callable[[], dict[str, float]],
     pictured: Callable[[Path], None], facts: dict[str, str],
 ) -> None:  # fmt: skip
     """Go through the course, or on with it. name: of the file of weights in --out. measured, pictured: of the average so
@@ -137,13 +147,13 @@ def run(
         course.save(checkpoint)
 
 
-def export(course: Course, place: Path, facts: dict[str, str]) -> None:
+def export(course: Course[N], place: Path, facts: dict[str, str]) -> None:
     """The averaged weights as half precision safetensors with what they are in the metadata."""
     tensors: dict[str, Tensor] = {k: v.half().contiguous() for k, v in course.average.items()}
     save_file(tensors, place, metadata=facts)
 
 
-def facts_of(course: Course, held: dict[str, float], seed: int) -> dict[str, str]:
+def facts_of(course: Course[N], held: dict[str, float], seed: int) -> dict[str, str]:
     """What a reader of the file wants to know, as safetensors' texts."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     seeds = course.people.seeds

@@ -59,10 +59,8 @@ def seen(channels: Tensor, truth: Truth, layers: LayerNetwork) -> Seen:
     return Seen(channels, answer.moves, answer.back_rgb(channels), fine, true_back(channels, truth), known, head)
 
 
-class BackTraining(Course):
+class BackTraining(Course[BackNetwork]):
     """The back refiner learns what people look like from behind."""
-
-    network: BackNetwork
 
     def __init__(self, people: People, layers: LayerNetwork, steps: int, batch: int, rate: float, seed: int) -> None:
         torch.manual_seed(seed)
@@ -79,12 +77,6 @@ class BackTraining(Course):
                 choice[drawn] = nearest_choice(self.network, given.of(drawn), self.random)
             answer = self.network(given.channels, given.moves, given.coarse, choice)
         return back_losses(given, answer)
-
-    def averaged(self) -> BackNetwork:
-        """The network with the running average of its weights."""
-        made = BackNetwork()
-        made.load_state_dict(self.average)
-        return made.eval()
 
 
 @torch.no_grad()

@@ -24,10 +24,8 @@ from training.hgm.side_views import side_losses
 DIRECT = 0.2  # share of a new network's steps with direct losses alone; then views from the sides are drawn as well
 
 
-class Training(Course):
+class Training(Course[LayerNetwork]):
     """The layer network learns where front and back are, and what colour the back has."""
-
-    network: LayerNetwork
 
     def __init__(
         self, people: People, steps: int, batch: int, rate: float, seed: int, begin: Path | None = None
@@ -46,12 +44,6 @@ class Training(Course):
             sides = variation.of(self.people.sides(which), channels.shape[3])
             losses |= side_losses(channels, answer, truth.known, sides, Weights())
         return losses
-
-    def averaged(self) -> LayerNetwork:
-        """The network with the running average of its weights."""
-        made = LayerNetwork()
-        made.load_state_dict(self.average)
-        return made.eval()
 
 
 def main(words: list[str] | None = None) -> int:
