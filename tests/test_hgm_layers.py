@@ -54,9 +54,11 @@ def person(camera: Camera = CAMERA) -> Layers:
         n: v.astype(np.float32)
         for n, v in zip(("front", "back", "leave", "enter"), (front, back, leave, enter), strict=True)
     }
+    none = np.zeros(mask.shape, np.uint8)
     return Layers(
         {"mask": mask, "alpha": mask.astype(np.float32), "two": two, "front_rgb": rgb.astype(np.float32),
-         "back_rgb": rgb[::-1].astype(np.float32), **depths}, camera,
+         "back_rgb": rgb[::-1].astype(np.float32), "back_made": none > 0, "front_part": none, "back_part": none,
+         "part_names": np.array(["torso"]), **depths}, camera,
     )  # fmt: skip
 
 

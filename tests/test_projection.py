@@ -483,6 +483,25 @@ def test_an_open_jacket_a_strap_and_the_neck() -> None:
         assert part.sum() > 20 and (apart[0] < apart[1]).mean() > 0.8
 
 
+def test_a_strap_across_the_trunk_is_not_on_the_back() -> None:
+    """As thin as a camera's: it is no piece of cloth of its own, and a mean over a weave's grain nearly hides it."""
+    person, maps, _, _ = made()
+    rgba = person["cutout"].rgba.copy()
+    part = maps.arrays["full_front_part"]
+    torso = np.isin(part, part_labels(maps.arrays["part_names"], "torso"))
+    rows, column = np.flatnonzero(torso.any(1)), np.indices(torso.shape)[1]
+    middle = np.median(column[torso])
+    strap = torso & (np.abs(column - middle) < 1)
+    strap[: rows[len(rows) // 5]] = strap[rows[-len(rows) // 5] :] = False
+    rgba[torso, :3], rgba[strap, :3] = (0.7, 0.85, 0.9), 0.45
+    inputs = {"body_fit": person["body"], "matte": Cutout(rgba), "body_maps": maps, "keypoints": no_keypoints()}
+    a = layers.run(inputs, LayersParams(), Context()).arrays
+    assert strap.sum() > 60 and np.abs(a["front_rgb"][strap] - 0.45).max() < 0.1
+    beside = torso & (np.abs(np.abs(column - middle) - 8) < 2) & np.roll(strap, 8, 1).any(1)[:, None]
+    assert a["back_made"][strap].mean() > 0.95 and a["back_made"][beside].mean() < 0.2
+    assert np.abs(a["back_rgb"][strap] - (0.7, 0.85, 0.9)).max() < 0.1
+
+
 # -- the front's cells --------------------------------------------------------------------------------------------
 
 

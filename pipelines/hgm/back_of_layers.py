@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ import torch
 from pipelines.hgm.back_frame import back_frame, coarse_back
 from pipelines.hgm.back_network import CHOICES, BackAnswer, BackNetwork, fine_structure, load_back_network
 from pipelines.hgm.correct import outwards
+from pipelines.hgm.faceless import faceless, made_behind
 from pipelines.hgm.layer_input import LayerInput, cut, layer_input, pasted, place_of, spread
 from pipelines.hgm.records import BackView
 from pipelines.records import Body, BodyMaps, Floats, Layers, on_white
@@ -34,12 +35,12 @@ def back_of_layers(
     network = _network(ctx.weight_file("hgm.back"))
     seen, answered = layer_input(given, body, maps), layer_input(coarse, body, maps)
     seeds: list[int | None] = [None, *(ctx.seed + i for i in range(1, params.variants))]
-    fine = structure_of(coarse, seen)
+    photo = photo_for_back(coarse, seen)
     images: list[Floats] = []
     for i, seed in enumerate(seeds):
         ctx.progress(0.1 + 0.9 * i / len(seeds), f"variant {i + 1} of {len(seeds)}", images[-1] if images else start)
         answer = asked(network, seen, answered, choice_of(seed, params.variety)).times(params.strength)
-        made = painted(coarse, seen, answer, fine)
+        made = painted(coarse, seen, answer, photo)
         images.append(on_white(coarse_back(made, frame)))
     ctx.progress(1.0, "back views", np.hstack(images))
     facts = {"refiner": "network", "stand_in": False, "strength": params.strength, "variety": params.variety,
@@ -63,17 +64,26 @@ def asked(network: BackNetwork, seen: LayerInput, answered: LayerInput, choice: 
         return network(channels, moves, (after[:, place_of("back_rgb")] + 1) / 2, choice)
 
 
-def structure_of(layers: Layers, seen: LayerInput) -> torch.Tensor:
-    """(1, 3, h, w) the photo's fine structure on the layers' own grid."""
+class PhotoForBack(NamedTuple):
+    """What of the photo may be laid on the back, on the layers' own grid: `shown` and its `fine` structure, (1, 3, h, w);
+    neither has a face."""
+
+    shown: torch.Tensor
+    fine: torch.Tensor
+
+
+def photo_for_back(layers: Layers, seen: LayerInput) -> PhotoForBack:
+    """See `PhotoForBack`; fine structure is measured on the crop, whose height says what is fine."""
     a, window = layers.arrays, seen.crop.window
     alpha = torch.from_numpy(cut(a["alpha"] * a["mask"], window))[None, None]
     structure = fine_structure(picture_of(cut(a["front_rgb"], window)), alpha)[0].permute(1, 2, 0).numpy()
-    return picture_of(pasted(structure, window, a["mask"].shape))
+    behind = made_behind(layers)
+    fine = pasted(structure, window, a["mask"].shape) * (1 - behind[..., None])
+    return PhotoForBack(picture_of(faceless(layers, behind)), picture_of(fine))
 
 
-def painted(layers: Layers, seen: LayerInput, answer: BackAnswer, fine: torch.Tensor) -> Layers:
-    """The layers with an answer on their back, on their own grid, so that both keep their own detail. fine: see
-    `structure_of`."""
+def painted(layers: Layers, seen: LayerInput, answer: BackAnswer, photo: PhotoForBack) -> Layers:
+    """The layers with an answer on their back, on their own grid, so that both keep their own detail."""
     a = layers.arrays
     mask = a["mask"]
 
@@ -82,8 +92,7 @@ def painted(layers: Layers, seen: LayerInput, answer: BackAnswer, fine: torch.Te
         return torch.from_numpy(np.stack([spread(v, seen.crop, mask.shape) for v in inside]))[None]
 
     finer = BackAnswer(*(on_grid(getattr(answer, name)) for name in ("photo", "gate", "own", "detail")))
-    front, back = (picture_of(a[name]) for name in ("front_rgb", "back_rgb"))
-    made = finer.painted(front, fine, back)[0].permute(1, 2, 0).numpy()
+    made = finer.painted(photo.shown, photo.fine, picture_of(a["back_rgb"]))[0].permute(1, 2, 0).numpy()
     return Layers({**a, "back_rgb": np.where(mask[..., None], made, a["back_rgb"]).astype(np.float32)}, layers.camera)
 
 

@@ -30,6 +30,7 @@ LEAST = 0.002  # square metres of the smallest piece
 ALONG = 0.08  # metres: a height over which cloth does not change
 SHARE = 0.45  # of the outline at its height: what shows on one of the two sides is not the back's
 PRINT = 1.5  # times the likeness: a spot in a piece that is further from the piece's colour is a print
+GRAIN = 0.006, 0.003  # metres: standard deviations of the means that are looked at for prints, and for straps
 GARMENT = 2.0  # times the likeness: pieces nearer than that are one garment, light and shade
 OWN = 0.3  # of its pixels that a piece of the trunk's and legs' clothes has there; skin of an arm has fewer
 MISS = 0.03  # metres by which a fitted arm may miss the arm in the photo
@@ -94,8 +95,11 @@ def clothes(
     sums = np.stack([np.bincount(piece[region], rgb[..., c][region], count) for c in range(3)], -1)
     garment = (apart < GARMENT * likeness).astype(float)
     mean = ((garment @ sums) / np.maximum(garment @ number, 1)[:, None]).astype(np.float32)
-    calm = weighed(smooth(rgb, region, 0.006 / pixel))
-    plain = ((calm - weighed(mean[None])[0][piece]) ** 2).sum(-1) < (PRINT * likeness) ** 2
+    calm, sharp = (weighed(smooth(rgb, region, width / pixel)) for width in GRAIN)
+    # A strap is thinner than what calms a weave; it is parted from the cloth below by the sharper look alone.
+    plain = np.logical_and(*(
+        ((look - weighed(mean[None])[0][piece]) ** 2).sum(-1) < (PRINT * likeness) ** 2 for look in (calm, sharp)
+    ))  # fmt: skip
     around = region & plain & (share.ravel()[row_of_piece] > SHARE)
     naked &= is_skin(sums / np.maximum(number, 1)[:, None])
     below = naked & ~(limb | fore) & bool(naked[piece[shoulders]].sum() > BARE * shoulders.sum() > 0)
