@@ -14,6 +14,7 @@ from torch import nn
 
 from pipelines.hgm.back_frame import back_frame, coarse_back, laid_over, overlap, worn
 from pipelines.hgm.back_network import CHOICES, FINE, SHAPE, BackAnswer, BackNetwork, fine_structure, load_back_network
+from pipelines.hgm.back_of_layers import structure_of
 from pipelines.hgm.layer_back import LayerBackParams, layer_back
 from pipelines.hgm.layer_fused import LayerFusedParams, layer_fused
 from pipelines.hgm.records import BackView
@@ -169,6 +170,17 @@ def test_fine_structure_has_folds_and_no_large_print() -> None:
     finer = fine_structure(double, torch.nn.functional.interpolate(alpha, scale_factor=2))
     back = torch.nn.functional.avg_pool2d(finer, 2)
     assert float((back - fine_structure(stripes, alpha))[inside].abs().max()) < 0.01 and FINE * high == 2
+
+
+def test_fine_structure_by_opencv_is_that_of_the_convolution() -> None:
+    rng = np.random.default_rng(3)
+    for height, width in ((64, 48), (193, 150)):
+        front = rng.random((height, width, 3)).astype(np.float32)
+        alpha = np.zeros((height, width), np.float32)
+        alpha[height // 8 :, width // 4 : -3] = 0.9
+        slow = fine_structure(torch.from_numpy(front).permute(2, 0, 1)[None], torch.from_numpy(alpha)[None, None])
+        assert np.abs(structure_of(front, alpha) - slow[0].permute(1, 2, 0).numpy()).max() < 1e-5
+        assert float(slow.abs().max()) > 0.3
 
 
 def test_an_answers_strength_goes_from_the_coarse_back_to_the_painted_one() -> None:

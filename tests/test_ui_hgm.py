@@ -274,6 +274,11 @@ def test_first_splats_are_those_of_projection_and_come_before_any_network() -> N
     assert names.index("splats.first") < names.index("hgm.coarse") < names.index("splats")
     assert names[: names.index("splats.first")] == [s.name for s in PROJECTION.steps][: names.index("splats.first")]
     assert not RECIPE.after("splats.first")  # nothing waits for them
+    # Fewer, as better ones are seconds away; asked for as many they are the very ones of the projection.
+    quick, usual = (step.make_params({}) for step in (first, own))
+    assert (quick.count, quick.refine) < (usual.count, usual.refine) and quick.sides == usual.sides
+    asked = first.make_params({"count": usual.count, "refine": usual.refine})
+    assert dataclasses.asdict(asked) == dataclasses.asdict(usual) and first.key_name == own.key_name
     # They are splats as the projection's: the work is the same function on the same records.
     step = dataclasses.replace(own, function=lambda **given: given["layers"], output=Layers)
     again = step.renamed("splats.first")

@@ -84,15 +84,21 @@ def fine_structure(front: Tensor, alpha: Tensor) -> Tensor:
     mean's width goes with the picture's height: FINE, on every grid over the crop.
     """
     inside = (alpha > 0.5).float()
-    sigma = FINE * front.shape[2]
-    reach = max(round(3 * sigma), 1)
-    at = torch.arange(-reach, reach + 1, dtype=torch.float32)
-    bell = torch.exp(-0.5 * (at / sigma).square())
-    kernel = (bell / bell.sum()).expand(4, 1, 1, -1)
+    bell = fine_kernel(front.shape[2])
+    reach = len(bell) // 2
+    kernel = bell.expand(4, 1, 1, -1)
     mean = torch.cat([front * inside, inside], 1)
     mean = F.conv2d(mean, kernel, padding=(0, reach), groups=4)
     mean = F.conv2d(mean, kernel.transpose(2, 3), padding=(reach, 0), groups=4)
     return (front - mean[:, :3] / mean[:, 3:].clamp(min=1e-3)) * inside
+
+
+def fine_kernel(height: int) -> Tensor:
+    """(2 n + 1,) weights of the mean that `fine_structure` takes along either axis of a picture so high."""
+    sigma = FINE * height
+    reach = max(round(3 * sigma), 1)
+    bell = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=torch.float32) / sigma).square())
+    return bell / bell.sum()
 
 
 def load_back_network(path: Path) -> BackNetwork:

@@ -6,11 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 
 from pipelines.hgm.back_frame import back_frame, coarse_back
-from pipelines.hgm.back_network import CHOICES, BackAnswer, BackNetwork, fine_structure, load_back_network
+from pipelines.hgm.back_network import CHOICES, BackAnswer, BackNetwork, fine_kernel, load_back_network
 from pipelines.hgm.correct import outwards
 from pipelines.hgm.faceless import faceless, made_behind
 from pipelines.hgm.layer_input import LayerInput, cut, layer_input, pasted, place_of, spread
@@ -75,11 +76,21 @@ class PhotoForBack(NamedTuple):
 def photo_for_back(layers: Layers, seen: LayerInput) -> PhotoForBack:
     """See `PhotoForBack`; fine structure is measured on the crop, whose height says what is fine."""
     a, window = layers.arrays, seen.crop.window
-    alpha = torch.from_numpy(cut(a["alpha"] * a["mask"], window))[None, None]
-    structure = fine_structure(picture_of(cut(a["front_rgb"], window)), alpha)[0].permute(1, 2, 0).numpy()
+    structure = structure_of(cut(a["front_rgb"], window), cut(a["alpha"] * a["mask"], window))
     behind = made_behind(layers)
     fine = pasted(structure, window, a["mask"].shape) * (1 - behind[..., None])
     return PhotoForBack(picture_of(faceless(layers, behind)), picture_of(fine))
+
+
+def structure_of(front: Floats, alpha: Floats) -> Floats:
+    """(h, w, 3) `fine_structure` of a photo (h, w, 3) and alpha (h, w) by opencv, ten times as fast on a whole photo."""
+    inside = (alpha > 0.5).astype(np.float32)
+    bell = fine_kernel(len(front)).numpy()
+    summed = cv2.sepFilter2D(
+        np.dstack([front * inside[..., None], inside]), -1, bell, bell, borderType=cv2.BORDER_CONSTANT
+    )
+    mean = summed[..., :3] / np.maximum(summed[..., 3:], 1e-3)
+    return np.asarray((front - mean) * inside[..., None], np.float32)
 
 
 def painted(layers: Layers, seen: LayerInput, answer: BackAnswer, photo: PhotoForBack) -> Layers:
@@ -87,11 +98,10 @@ def painted(layers: Layers, seen: LayerInput, answer: BackAnswer, photo: PhotoFo
     a = layers.arrays
     mask = a["mask"]
 
-    def on_grid(values: torch.Tensor) -> torch.Tensor:
-        inside = outwards(values[0].numpy(), seen.mask)
-        return torch.from_numpy(np.stack([spread(v, seen.crop, mask.shape) for v in inside]))[None]
-
-    finer = BackAnswer(*(on_grid(getattr(answer, name)) for name in ("photo", "gate", "own", "detail")))
+    said = torch.cat([answer.photo, answer.gate, answer.own, answer.detail], 1)[0].numpy()
+    inside = outwards(said, seen.mask)
+    on_grid = torch.from_numpy(np.stack([spread(v, seen.crop, mask.shape) for v in inside]))[None]
+    finer = BackAnswer(*on_grid.split((1, 1, 3, 1), 1))
     made = finer.painted(photo.shown, photo.fine, picture_of(a["back_rgb"]))[0].permute(1, 2, 0).numpy()
     return Layers({**a, "back_rgb": np.where(mask[..., None], made, a["back_rgb"]).astype(np.float32)}, layers.camera)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from pipelines.hgm.coarse import CoarseParams
 from pipelines.hgm.layer_input import Crop, improved, layer_input, spread
 from pipelines.hgm.layer_network import LayerNetwork, load_layer_network
+from pipelines.projection.outline import nearest
 from pipelines.records import Body, BodyMaps, Layers
 from pipelines.step import Context
 
@@ -41,7 +41,7 @@ def outwards(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np
     """
     if not mask.any():
         return values
-    rows, columns = distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    rows, columns = nearest(mask)
     return np.ascontiguousarray(values[:, rows, columns])
 
 

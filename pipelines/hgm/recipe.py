@@ -8,13 +8,13 @@
           -> the back: seen from behind, painted over; one of the variants is picked and worn: the fused person
           -> splats -> turntable, textured mesh
 
-Up to the first splats it is `projection`, whose results are used again; where the network answers zero it stays so.
+Up to the two layers it is `projection`, whose results are used again; where the network answers zero it stays so.
 With the refinement off, the second pass is the first one's work again and is found in the store.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.body.fit_step import body_fit
@@ -30,15 +30,27 @@ from pipelines.photo import photo
 from pipelines.projection.body_maps import body_maps
 from pipelines.projection.layers import layers
 from pipelines.projection.mesh import mesh
-from pipelines.projection.splats import splats
+from pipelines.projection.splats import SplatsParams, splats
 from pipelines.projection.turntable import turntable
 from pipelines.recipe import Recipe
+from pipelines.step import knob
 
 FIRST = replace(
     splats.renamed("splats.first"), title="First splats",
     summary="The splats of the two layers as they are, before any network: what projection gives. They are shown until "
     "the splats of the fused person come.",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class QuickSplatsParams(SplatsParams):
+    """Knobs of splats.first where better ones are seconds away: half the time of those of `splats`."""
+
+    count: int = knob(30000, "About how many splats.", low=2000, high=1000000)
+    refine: int = knob(2, "Rounds of fitting the front's colours to the photo.", low=0, high=20)
+
+
+QUICK = replace(FIRST, params=QuickSplatsParams)
 
 _SILENT = {"depth": 0.0, "colour": 0.0}
 _UNPAINTED = {"refiner": "none"}
@@ -60,7 +72,7 @@ RECIPE = Recipe(
     "The two layers of the fitted body corrected by a network; the body can be refined against them, and both once more.",
     "compact",
     (
-        photo, person, matte, keypoints, body_fit, body_maps, layers, FIRST, coarse, refine,
+        photo, person, matte, keypoints, body_fit, body_maps, layers, QUICK, coarse, refine,
         replace(body_maps.renamed("hgm.maps", body_fit="hgm_refine"), title="Maps, again"),
         replace(layers.renamed("hgm.layers", body_fit="hgm_refine", body_maps="hgm_maps"), title="Layers, again"),
         replace(

@@ -73,4 +73,9 @@ def shades(colours: Floats) -> Floats:
 
 def distance(colours: Floats, shades: Floats) -> Floats:
     """(h, w) distance of colours (h, w, 3) to the nearest of (n, 3) shades."""
-    return np.sqrt(np.min([((colours - shade) ** 2).sum(-1) for shade in shades], axis=0))
+    # One plane after the other: numpy's sum over an axis of three takes four times as long.
+    x, y, z = np.ascontiguousarray(np.moveaxis(colours, -1, 0))
+    nearest = np.full(x.shape, np.inf, np.float32)
+    for a, b, c in shades:
+        np.minimum(nearest, (x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2, out=nearest)
+    return np.sqrt(nearest)
