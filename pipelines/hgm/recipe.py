@@ -50,7 +50,11 @@ class QuickSplatsParams(SplatsParams):
     refine: int = knob(2, "Rounds of fitting the front's colours to the photo.", low=0, high=20)
 
 
-QUICK = replace(FIRST, params=QuickSplatsParams)
+QUICK = replace(
+    FIRST, params=QuickSplatsParams,
+    summary="Fewer splats of the two layers as they are, before any network: as projection gives them. They are shown until "
+    "the splats of the fused person come.",
+)  # fmt: skip
 
 _SILENT = {"depth": 0.0, "colour": 0.0}
 _UNPAINTED = {"refiner": "none"}
