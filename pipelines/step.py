@@ -110,6 +110,12 @@ def knob(
     return field(default=default, metadata={**facts, "affects_result": affects_result})
 
 
+def same_knob(params: type, name: str, default: Any) -> Any:
+    """A knob of another step's parameters once more, with another default."""
+    (metadata,) = (f.metadata for f in dataclasses.fields(params) if f.name == name)
+    return field(default=default, metadata=metadata)
+
+
 @dataclass(frozen=True)
 class NoParams:
     """For a step without knobs."""

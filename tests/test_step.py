@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from pipelines import systems
 from pipelines.recipe import Recipe
 from pipelines.records import Curve, Photo, Upload
-from pipelines.step import Cancelled, Context, MissingNeed, UserError, knob, step
+from pipelines.step import Cancelled, Context, MissingNeed, UserError, knob, same_knob, step
 from pipelines.systems import find_system, offered, with_preset
 from tests import fake_system
 
@@ -121,3 +121,15 @@ def test_a_preset_is_a_system_of_its_own_name_and_stand_ins_are_offered_nowhere(
     assert "projection-tiny" not in offered() and "projection" in offered()
     with pytest.raises(UserError, match=r"has no preset 'compact'; it has none, tiny"):
         with_preset("projection", "compact")
+
+
+def test_a_knob_of_another_step_keeps_all_but_its_default() -> None:
+    @dataclass(frozen=True)
+    class Fewer(Params):
+        count: int = same_knob(Params, "count", 1)
+
+    usual, fewer = fields(Params), fields(Fewer)
+    assert [f.name for f in fewer] == [f.name for f in usual] and fewer[0].default == 1 != usual[0].default
+    assert [f.metadata for f in fewer] == [f.metadata for f in usual]
+    with pytest.raises(ValueError):
+        same_knob(Params, "number", 1)

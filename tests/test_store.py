@@ -6,12 +6,13 @@ import errno
 import multiprocessing
 import os
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipelines.records import Curve, Photo
+from pipelines.records import Curve, Photo, read_arrays, write_arrays
 from pipelines.step import UserError
 from pipelines.store import Store, hash_folder, hash_json
 
@@ -48,6 +49,18 @@ def test_the_content_hash_sees_every_byte_and_nothing_else(tmp_path: Path) -> No
     os.utime(tmp_path / "b" / "x.txt", (1, 1))
     a, b, c, d = (hash_folder("k", tmp_path / n) for n in "abcd")
     assert a == b and len({a, c, d, hash_folder("other", tmp_path / "a")}) == 4
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_arrays_are_stored_with_a_fixed_date_and_read_back(tmp_path: Path, compress: bool) -> None:
+    arrays = {"map": np.zeros((64, 64), np.float32), "names": np.array(["a", "bc"])}
+    write_arrays(tmp_path / "a.npz", arrays, compress)
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:
+        entries = archive.infolist()
+    assert {e.date_time for e in entries} == {(1980, 1, 1, 0, 0, 0)}
+    assert (entries[0].compress_size < 1000) == compress
+    found = read_arrays(tmp_path / "a.npz")
+    assert list(found) == list(arrays) and all(np.array_equal(found[n], arrays[n]) for n in arrays)
 
 
 def test_what_cannot_be_hashed_is_an_error() -> None:

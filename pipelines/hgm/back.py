@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pipelines.hgm.configuration import HgmConfig
 from pipelines.hgm.records import BackView, BodyPoints
 from pipelines.records import Body, Splats
-from pipelines.step import Context, Step, knob, step
+from pipelines.step import Context, Step, knob, same_knob, step
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class BackParams:
 class TinyBackParams(BackParams):
     """The same for stand-in networks: a few steps are enough to see that it runs."""
 
-    strength: float = knob(0.4, "How much of the coarse back is painted anew; 1 all of it.", low=0.02, high=1.0)
-    steps: int = knob(10, "Steps of the sampler; strength decides how many of them are taken.", low=5, high=1000)
-    variants: int = knob(2, "How many are painted; hgm.pick.variant chooses one.", low=1, high=8)
+    strength: float = same_knob(BackParams, "strength", 0.4)
+    steps: int = same_knob(BackParams, "steps", 10)
+    variants: int = same_knob(BackParams, "variants", 2)
 
 
 def back_step(config: HgmConfig) -> Step:

@@ -13,7 +13,7 @@ import torch
 from pipelines.hgm.back_frame import back_frame, coarse_back
 from pipelines.hgm.back_network import CHOICES, BackAnswer, BackNetwork, fine_kernel, load_back_network
 from pipelines.hgm.correct import outwards
-from pipelines.hgm.faceless import faceless, made_behind
+from pipelines.hgm.featureless import featureless, made_behind
 from pipelines.hgm.layer_input import LayerInput, cut, layer_input, pasted, place_of, spread
 from pipelines.hgm.records import BackView
 from pipelines.records import Body, BodyMaps, Floats, Layers, on_white
@@ -67,7 +67,7 @@ def asked(network: BackNetwork, seen: LayerInput, answered: LayerInput, choice: 
 
 class PhotoForBack(NamedTuple):
     """What of the photo may be laid on the back, on the layers' own grid: `shown` and its `fine` structure, (1, 3, h, w);
-    neither has a face."""
+    neither has features where the back's colours are made (`featureless`)."""
 
     shown: torch.Tensor
     fine: torch.Tensor
@@ -79,11 +79,12 @@ def photo_for_back(layers: Layers, seen: LayerInput) -> PhotoForBack:
     structure = structure_of(cut(a["front_rgb"], window), cut(a["alpha"] * a["mask"], window))
     behind = made_behind(layers)
     fine = pasted(structure, window, a["mask"].shape) * (1 - behind[..., None])
-    return PhotoForBack(picture_of(faceless(layers, behind)), picture_of(fine))
+    return PhotoForBack(picture_of(featureless(layers, behind)), picture_of(fine))
 
 
 def structure_of(front: Floats, alpha: Floats) -> Floats:
-    """(h, w, 3) `fine_structure` of a photo (h, w, 3) and alpha (h, w) by opencv, ten times as fast on a whole photo."""
+    """(h, w, 3) `fine_structure` of a photo (h, w, 3) and alpha (h, w) by opencv, ten times as fast on a whole photo;
+    its very kernel and not `outline.smooth`'s, because the network was taught on it."""
     inside = (alpha > 0.5).astype(np.float32)
     bell = fine_kernel(len(front)).numpy()
     summed = cv2.sepFilter2D(

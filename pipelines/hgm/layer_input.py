@@ -19,7 +19,7 @@ from pipelines.body.read_body import check_body
 from pipelines.body.rig import default_rig
 from pipelines.geometry.cameras import Camera
 from pipelines.hgm.configuration import COMPACT
-from pipelines.hgm.faceless import faceless, made_behind
+from pipelines.hgm.featureless import featureless, made_behind
 from pipelines.projection.body_surfaces import NOTHING
 from pipelines.records import Body, BodyMaps, Layers
 
@@ -128,7 +128,7 @@ def improved(layers: Layers, crop: Crop, moves: Floats, photo: Floats, tint: Flo
     """The layers with the network's answer on them, on their own grid.
 
     moves (2, h, w): of front and back depth, crop heights; photo (h, w): how far the back's colours go to the photo's
-    own, or to its tone (`faceless`); tint (3, h, w): what is added to them; all on any grid over the crop, so that
+    own, or to its tone (`featureless`); tint (3, h, w): what is added to them; all on any grid over the crop, so that
     the layers keep their own detail.
     The two surfaces never pass through one another and keep `least_thickness` between them, so that a hand stays a
     hand; inner surfaces move with their limb and end where they would cross.
@@ -146,7 +146,7 @@ def improved(layers: Layers, crop: Crop, moves: Floats, photo: Floats, tint: Flo
     a["leave"] = np.where(two, leave, a["back"]).astype(np.float32)
     a["enter"] = np.where(two, enter, a["front"]).astype(np.float32)
     added = np.stack([spread(c, crop, mask.shape) for c in tint], -1)
-    shown = faceless(layers, made_behind(layers))
+    shown = featureless(layers, made_behind(layers))
     added += spread(photo, crop, mask.shape)[..., None] * (shown - a["back_rgb"])
     a["back_rgb"] = np.clip(a["back_rgb"] + added * mask[..., None], 0, 1).astype(np.float32)
     return Layers(a, layers.camera)

@@ -33,7 +33,7 @@ from pipelines.projection.mesh import mesh
 from pipelines.projection.splats import SplatsParams, splats
 from pipelines.projection.turntable import turntable
 from pipelines.recipe import Recipe
-from pipelines.step import knob
+from pipelines.step import same_knob
 
 FIRST = replace(
     splats.renamed("splats.first"), title="First splats",
@@ -46,8 +46,8 @@ FIRST = replace(
 class QuickSplatsParams(SplatsParams):
     """Knobs of splats.first where better ones are seconds away: half the time of those of `splats`."""
 
-    count: int = knob(30000, "About how many splats.", low=2000, high=1000000)
-    refine: int = knob(2, "Rounds of fitting the front's colours to the photo.", low=0, high=20)
+    count: int = same_knob(SplatsParams, "count", 30000)
+    refine: int = same_knob(SplatsParams, "refine", 2)
 
 
 QUICK = replace(

@@ -97,9 +97,9 @@ def clothes(
     mean = ((garment @ sums) / np.maximum(garment @ number, 1)[:, None]).astype(np.float32)
     calm, sharp = (weighed(smooth(rgb, region, width / pixel)) for width in GRAIN)
     # A strap is thinner than what calms a weave; it is parted from the cloth below by the sharper look alone.
-    plain = np.logical_and(*(
-        ((look - weighed(mean[None])[0][piece]) ** 2).sum(-1) < (PRINT * likeness) ** 2 for look in (calm, sharp)
-    ))  # fmt: skip
+    own_colour = weighed(mean[None])[0][piece]
+    off = np.maximum(*(((look - own_colour) ** 2).sum(-1) for look in (calm, sharp)))
+    plain = off < (PRINT * likeness) ** 2
     around = region & plain & (share.ravel()[row_of_piece] > SHARE)
     naked &= is_skin(sums / np.maximum(number, 1)[:, None])
     below = naked & ~(limb | fore) & bool(naked[piece[shoulders]].sum() > BARE * shoulders.sum() > 0)

@@ -43,6 +43,12 @@ class Grid:
     inside: Floats
 
 
+def pixel_size(layers: dict[str, NDArray], camera: Camera) -> float:
+    """Metres per pixel of Layers arrays at the middle of the person's front; 0 where nobody is."""
+    mask = layers["mask"]
+    return float(np.median(layers["front"][mask])) / float(camera.K[0, 0]) if mask.any() else 0.0
+
+
 def resample(layers: dict[str, NDArray], camera: Camera, scale: float, mixed: float = MIXED) -> Grid:
     """Layers arrays on `camera`'s grid -> the same on a grid `scale` times as fine (0.5: half as many pixels a side).
 
@@ -55,8 +61,7 @@ def resample(layers: dict[str, NDArray], camera: Camera, scale: float, mixed: fl
     columns = np.clip(np.round(x).astype(int), 0, camera.width - 1)
     rows = np.clip(np.round(y).astype(int), 0, camera.height - 1)
     mask = layers["mask"][rows, columns]
-    # Metres per pixel of the layers.
-    step = float(np.median(layers["front"][layers["mask"]])) / camera.K[0, 0] if layers["mask"].any() else 0.0
+    step = pixel_size(layers, camera)
     depth = np.stack([_depth(layers[name], layers["mask"], x, y, rows, columns, step) for name in SURFACES])
     inside = depth_inside(mask)
     rgb = np.stack(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pipelines.records import Body, Cutout, Keypoints
-from pipelines.step import Context, Step, knob, step
+from pipelines.step import Context, Step, knob, same_knob, step
 from pipelines.synchuman.records import CleanedSurface, Framed
 
 
@@ -22,8 +22,8 @@ class BodyParams:
 class TinyBodyParams(BodyParams):
     """The stand-in's: few rounds, and little trust in a surface of noise."""
 
-    rounds: int = knob(2, "How often the skin looks for the nearest piece of the surface.", low=2, high=40)
-    weight: float = knob(0.1, "How strongly the skin follows the surface.", low=0.0, high=10.0)
+    rounds: int = same_knob(BodyParams, "rounds", 2)
+    weight: float = same_knob(BodyParams, "weight", 0.1)
 
 
 def body_step(preset: str) -> Step:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pipelines.step import Context, Step, knob, step
+from pipelines.step import Context, Step, knob, same_knob, step
 from pipelines.synchuman.records import CleanedSurface, RawSurface
 
 
@@ -23,9 +23,9 @@ class CleanParams:
 class TinyCleanParams(CleanParams):
     """The stand-in's: few faces, few and small views."""
 
-    reduction: float = knob(0.93, "Share of the faces that go.", low=0.0, high=0.99)
-    views: int = knob(40, "From how many sides faces are looked for.", low=20, high=2000)
-    size: int = knob(128, "Side of each of these views.", low=64, high=2048, unit="px")
+    reduction: float = same_knob(CleanParams, "reduction", 0.93)
+    views: int = same_knob(CleanParams, "views", 40)
+    size: int = same_knob(CleanParams, "size", 128)
 
 
 def clean_step(preset: str) -> Step:

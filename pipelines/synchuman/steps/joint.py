@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pipelines.step import Context, Step, knob, step
+from pipelines.step import Context, Step, knob, same_knob, step
 from pipelines.synchuman.records import Framed, JointSample
 
 MEMORY = ("auto", "short", "plenty")
@@ -28,7 +28,7 @@ class JointParams:
 class TinyJointParams(JointParams):
     """The stand-in's: a few steps."""
 
-    steps: int = knob(4, "Sampling steps from noise to pictures.", low=1, high=200)
+    steps: int = same_knob(JointParams, "steps", 4)
 
 
 def joint_step(preset: str) -> Step:

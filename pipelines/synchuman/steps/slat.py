@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pipelines.step import Context, Step, knob, step
+from pipelines.step import Context, Step, knob, same_knob, step
 from pipelines.synchuman.records import Framed, SlatSample, VoxelSet
 from pipelines.synchuman.steps.joint import MEMORY
 
@@ -27,7 +27,7 @@ class SlatParams:
 class TinySlatParams(SlatParams):
     """The stand-in's: a few steps."""
 
-    steps: int = knob(3, "Sampling steps.", low=1, high=100)
+    steps: int = same_knob(SlatParams, "steps", 3)
 
 
 def slat_step(preset: str) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pipelines.records import Body, Mesh, Splats
-from pipelines.step import Context, Step, knob, step
+from pipelines.step import Context, Step, knob, same_knob, step
 from pipelines.synchuman.records import CleanedSurface, Framed, TenPictures
 
 WAYS = ("projection", "optimised")
@@ -32,12 +32,12 @@ class TextureParams:
 class TinyTextureParams(TextureParams):
     """The stand-in's: small."""
 
-    texture: int = knob(256, "Side of the texture.", low=128, high=4096, unit="px")
-    renders: int = knob(6, "From how many sides the splats colour what no view sees.", low=0, high=95)
-    render_size: int = knob(128, "Side of these pictures of the splats.", low=64, high=1024, unit="px")
-    steps: int = knob(100, "Optimised: how many steps, one picture each.", low=20, high=5000)
-    bake_renders: int = knob(20, "Optimised: how many pictures of the splats beside the five views.", low=0, high=400)
-    bake_size: int = knob(128, "Optimised: side of these pictures.", low=64, high=2048, unit="px")
+    texture: int = same_knob(TextureParams, "texture", 256)
+    renders: int = same_knob(TextureParams, "renders", 6)
+    render_size: int = same_knob(TextureParams, "render_size", 128)
+    steps: int = same_knob(TextureParams, "steps", 100)
+    bake_renders: int = same_knob(TextureParams, "bake_renders", 20)
+    bake_size: int = same_knob(TextureParams, "bake_size", 128)
 
 
 def texture_step(preset: str) -> Step:

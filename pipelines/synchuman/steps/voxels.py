@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pipelines.step import Context, Step, knob, step
+from pipelines.step import Context, Step, knob, same_knob, step
 from pipelines.synchuman.records import Framed, JointSample, TenPictures, VoxelSet
 
 
@@ -19,7 +19,7 @@ class VoxelsParams:
 class TinyVoxelsParams(VoxelsParams):
     """The stand-in's: noise is cut to the person's outline."""
 
-    inside_outline: bool = knob(True, "Drop voxels outside the front picture's outline.")
+    inside_outline: bool = same_knob(VoxelsParams, "inside_outline", True)
 
 
 def voxels_step(preset: str) -> Step:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipelines.projection.body_mesh import part_labels
 from pipelines.projection.outline import smooth
+from pipelines.projection.sampling import pixel_size
 from pipelines.records import Layers
 
 Floats = NDArray[np.float32]
@@ -28,7 +29,7 @@ def made_behind(layers: Layers) -> Floats:
     mask = a["mask"]
     if not mask.any():
         return np.zeros(mask.shape, np.float32)
-    pixel = pixel_of(layers)
+    pixel = pixel_size(a, layers.camera)
     made = (a["back_made"] & mask & ~np.isin(a["back_part"], part_labels(a["part_names"], "face"))).astype(np.uint8)
     width = 2 * max(round(RIM / 2 / pixel), 1) + 1
     made = cv2.morphologyEx(made, cv2.MORPH_OPEN, np.ones((width, width), np.uint8))
@@ -39,7 +40,7 @@ def made_behind(layers: Layers) -> Floats:
     return np.where(mask, smooth(made.astype(np.float32), mask, edge), 0).astype(np.float32)
 
 
-def faceless(layers: Layers, behind: Floats) -> Floats:
+def featureless(layers: Layers, behind: Floats) -> Floats:
     """(h, w, 3) the photo's colours with a wide mean in their place where `behind` (h, w), of `made_behind`, is 1; the
     head's mean and the clothes' are not mixed."""
     a = layers.arrays
@@ -47,12 +48,6 @@ def faceless(layers: Layers, behind: Floats) -> Floats:
     head = np.isin(a["front_part"], part_labels(a["part_names"], "head", "face", "scalp", "neck"))
     for where in (behind * head, behind * ~head):
         if where.any():
-            tone = smooth(a["front_rgb"], where, FEATURES / pixel_of(layers))
+            tone = smooth(a["front_rgb"], where, FEATURES / pixel_size(a, layers.camera))
             shown = shown + where[..., None] * (tone - shown)
     return shown.astype(np.float32)
-
-
-def pixel_of(layers: Layers) -> float:
-    """Metres per pixel at the middle of the person's front."""
-    a = layers.arrays
-    return float(np.median(a["front"][a["mask"]]) / layers.camera.K[0, 0])

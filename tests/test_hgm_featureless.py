@@ -8,7 +8,7 @@ import pytest
 from pipelines.geometry.cameras import Camera, intrinsics
 from pipelines.hgm.back_network import BackAnswer
 from pipelines.hgm.back_of_layers import painted, photo_for_back
-from pipelines.hgm.faceless import faceless, made_behind
+from pipelines.hgm.featureless import featureless, made_behind
 from pipelines.hgm.layer_input import LayerInput, find_crop, improved
 from pipelines.projection.body_surfaces import NOTHING
 from pipelines.records import Layers
@@ -84,7 +84,7 @@ def test_the_region_ends_softly_and_only_where_colours_are_made() -> None:
     nobody = Layers({**layers.arrays, "mask": np.zeros_like(layers.arrays["mask"])}, layers.camera)
     assert not made_behind(nobody).any()
     plain = Layers({**layers.arrays, "back_made": np.zeros_like(layers.arrays["mask"])}, layers.camera)
-    assert np.array_equal(faceless(plain, made_behind(plain)), layers.arrays["front_rgb"])
+    assert np.array_equal(featureless(plain, made_behind(plain)), layers.arrays["front_rgb"])
 
 
 def test_the_refiner_lays_no_face_and_none_of_its_fine_structure() -> None:
