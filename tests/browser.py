@@ -35,6 +35,9 @@ QUIET = [
 ]  # fmt: skip
 SOFTWARE_3D = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 NO_3D = ["--disable-gpu", "--disable-3d-apis"]
+PATIENCE = (
+    240.0  # s until a wait of a test gives up: a machine under load may be slow, and only a failure waits so long
+)
 SERVE = (
     "import sys; from pathlib import Path; from ui.server import serve; "
     "serve('127.0.0.1', int(sys.argv[1]), Path(sys.argv[2]), True, sys.argv[3], sys.argv[4])"
@@ -80,7 +83,7 @@ class Server:
                 cwd=ROOT, env=settings, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 
-    def wait(self, path: str = "health", seconds: float = 90.0) -> Any:
+    def wait(self, path: str = "health", seconds: float = PATIENCE) -> Any:
         """The answer of the first request that is answered; for 'health', the first that says it is ready."""
         while time.monotonic() - self.began < seconds:
             if self.process.poll() is not None:
@@ -220,7 +223,7 @@ class Visitor:
         self.server, self.url = server, url or server.url
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **context})
         self.page = self.context.new_page()
-        self.page.set_default_timeout(60_000)
+        self.page.set_default_timeout(1000 * PATIENCE)
         self.hosts: set[str] = set()
         self.errors: list[str] = []
         self.sockets: list[str] = []
@@ -263,7 +266,7 @@ class Visitor:
         """Press the button; returns the folder of the new run."""
         before = set(self.server.runs())
         self.page.click("#hs-reconstruct")
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE
         while not set(self.server.runs()) - before:
             assert time.monotonic() < end, "no run began"
             self.page.wait_for_timeout(50)
@@ -271,7 +274,7 @@ class Visitor:
             self.rest()
         return (set(self.server.runs()) - before).pop()
 
-    def rest(self, seconds: float = 120) -> None:
+    def rest(self, seconds: float = PATIENCE) -> None:
         """Wait until the page shows a run of one's own that is at rest."""
         self.page.wait_for_function(
             "document.body.dataset.hsMine === 'yes' && document.body.dataset.hsState !== 'busy'", timeout=1000 * seconds
@@ -282,7 +285,7 @@ class Visitor:
         items = self.page.eval_on_selector_all(".hs-steps li", "all => all.map(e => [e.dataset.step, e.dataset.state])")
         return dict(items)
 
-    def wait_state(self, step: str, state: str, seconds: float = 60) -> None:
+    def wait_state(self, step: str, state: str, seconds: float = PATIENCE) -> None:
         """Wait until the rail shows a step in a state."""
         self.page.wait_for_selector(f'.hs-steps li[data-step="{step}"][data-state="{state}"]', timeout=1000 * seconds)
 

@@ -249,6 +249,8 @@ def test_html_opened_from_disk_sorts_its_splats(bundle: Bundle, tmp_path: Path) 
 
     from PIL import Image
 
+    from tests.browser import PATIENCE
+
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("needs Chromium")
@@ -262,7 +264,7 @@ def test_html_opened_from_disk_sorts_its_splats(bundle: Bundle, tmp_path: Path) 
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto((tmp_path / "a.html").as_uri())
-        end = time.monotonic() + 45
+        end = time.monotonic() + PATIENCE
         leg = np.zeros(3)
         while time.monotonic() < end:
             time.sleep(0.5)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.browser import (
     NO_3D,
+    PATIENCE,
     QUIET,
     Server,
     Visitor,
@@ -216,7 +217,7 @@ def test_recorded_3d_opens_no_socket_and_is_never_mounted_anew(shown: Visitor) -
     page.wait_for_selector(".hs-3d:not([hidden])")
     assert "playbackPath=" in page.get_attribute(".hs-3d", "src")
     frame = page.frame_locator(".hs-3d")
-    frame.locator("canvas").first.wait_for(timeout=60_000)
+    frame.locator("canvas").first.wait_for(timeout=1000 * PATIENCE)
     before, drawn = None, 0
     for _ in range(40):  # there is no event for 'picture ready': two equal pictures that are not empty
         page.wait_for_timeout(700)
@@ -277,7 +278,7 @@ def test_moving_a_keypoint_goes_on_from_there(visitor: Visitor) -> None:
 
 def wait_replaced(folder: Path, names: set[str]) -> dict[str, Any]:
     """run.json as soon as the run is done with exactly these steps made by hand."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         run = read_run(folder)
         if (
@@ -344,7 +345,7 @@ def _alpha(visitor: Visitor, folder: Path) -> np.ndarray:
 
 
 def test_download(shown: Visitor) -> None:
-    with shown.page.expect_download(timeout=60_000) as waiting:
+    with shown.page.expect_download(timeout=1000 * PATIENCE) as waiting:
         shown.page.click('.hs-format[data-format="ply"]')
     assert waiting.value.suggested_filename == "humanscope-person.ply"
     data = Path(waiting.value.path()).read_bytes()

@@ -75,8 +75,7 @@ def pair(chromium: Any, server: Any) -> Iterator[tuple[Visitor, list[Path]]]:
     guest.turn("body.fit", "iterations", 5)
     guest.page.click("button:has-text('Run beside')")
     guest.page.wait_for_function(
-        "[...document.querySelectorAll('.hs-compare tr[data-differs]')].some(e => e.textContent === 'body: Iterations85')",
-        timeout=120_000,
+        "[...document.querySelectorAll('.hs-compare tr[data-differs]')].some(e => e.textContent === 'body: Iterations85')"
     )
     guest.page.wait_for_function("document.querySelectorAll('.hs-compare-canvas[data-ready=yes]').length === 2")
     yield guest, [first, next(p for p in server.runs() if p != first)]
@@ -128,6 +127,54 @@ def test_difference_is_black_where_nothing_differs(pair: tuple[Visitor, list[Pat
     right = guest.page.evaluate("document.querySelector('.hs-theme').getBoundingClientRect().right")
     assert right <= 390
     guest.page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def options(page: Any) -> list[int]:
+    """How many runs each side has to choose from."""
+    return page.eval_on_selector_all(".hs-compare select", "all => all.map(e => e.options.length)")
+
+
+@pytest.mark.browser
+def test_an_older_list_that_comes_last_changes_nothing(pair: tuple[Visitor, list[Path]]) -> None:
+    page, held = pair[0].page, []
+    page.route("**/runs/*", lambda route: route.continue_() if held else held.append(route))
+    try:
+        with page.expect_response("**/runs/*"):
+            page.evaluate("for (let i = 0; i < 2; i++) window.dispatchEvent(new Event('hs-regained'))")
+        with page.expect_response("**/runs/*"):
+            held[0].fulfill(json=[])
+        page.wait_for_timeout(300)
+        assert options(page) == [2, 2]
+        assert page.inner_text(".hs-compare-words") == ""
+    finally:
+        page.unroute("**/runs/*")
+
+
+@pytest.mark.browser
+def test_a_list_or_a_number_that_does_not_come_is_asked_for_again(pair: tuple[Visitor, list[Path]]) -> None:
+    page, lost = pair[0].page, []
+
+    def lose_one(route: Any) -> None:
+        if route.request.url.split("?")[0] in lost:
+            return route.continue_()
+        lost.append(route.request.url.split("?")[0])
+        return route.abort()
+
+    for where in ("**/runs/*", "**/body.fit/facts.json*"):
+        page.route(where, lose_one)
+    try:
+        page.evaluate("window.dispatchEvent(new Event('hs-regained'))")
+        page.wait_for_selector(".hs-compare-words:has-text('trying again')")
+        page.wait_for_selector(".hs-compare-words:has-text('trying again')", state="hidden")
+        assert options(page) == [2, 2]
+        page.select_option(".hs-compare select >> nth=1", index=1)
+        page.wait_for_function(
+            "[...document.querySelectorAll('.hs-compare tr')].some(e => e.textContent === 'body: Iterations88')"
+        )
+        assert len(lost) == 2
+    finally:
+        page.select_option(".hs-compare select >> nth=1", index=0)
+        page.unroute_all()
 
 
 @pytest.mark.browser

@@ -22,7 +22,7 @@ from pipelines.step import Context, MissingNeed, UserError
 from pipelines.store import Store
 from pipelines.systems import SYSTEMS, find_system
 from tests import browser
-from tests.browser import Server, Visitor, photo_bytes, read_run, served, step_states
+from tests.browser import PATIENCE, Server, Visitor, photo_bytes, read_run, served, step_states
 from ui import desk_jobs, inspect_back_view
 from ui.edit_back_view import BackEdit, given_back
 from ui.edit_views import ViewEdit
@@ -137,7 +137,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def wait_for(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < end
         time.sleep(0.1)

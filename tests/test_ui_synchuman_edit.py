@@ -25,7 +25,7 @@ from pipelines.store import Store  # noqa: E402
 from pipelines.synchuman.records import VIEW_NAMES, Framed, TenPictures  # noqa: E402
 from pipelines.views.readers import Wishes, read_views  # noqa: E402
 from tests import browser  # noqa: E402
-from tests.browser import Server, Visitor, read_run, served, step_states  # noqa: E402
+from tests.browser import PATIENCE, Server, Visitor, read_run, served, step_states  # noqa: E402
 from tests.sides_system import png  # noqa: E402
 from tests.ten_run import PHOTO, SIDE  # noqa: E402
 from ui import desk_jobs, inspect_ten_pictures  # noqa: E402
@@ -213,7 +213,7 @@ def server(ten_home: Path, ten: RunReader) -> Iterator[Server]:
 
 
 def wait_for(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 90
+    end = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < end
         time.sleep(0.1)

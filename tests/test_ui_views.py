@@ -26,7 +26,7 @@ from pipelines.systems import find_system
 from pipelines.views.archive import unpack
 from pipelines.views.readers import Wishes, read_views
 from pipelines.views.records import Shape, Views
-from tests.browser import SYSTEMS, Server, Visitor, colours_in, read_run, served, step_states
+from tests.browser import PATIENCE, SYSTEMS, Server, Visitor, colours_in, read_run, served, step_states
 from tests.sides_system import RECIPE, archive, boxes, drawn, png
 from ui import desk_jobs, inspect_agreement, inspect_posed_views, inspect_shape
 from ui.camera_ring import cameras_of, draw_ring, pictures_mesh, ring_of
@@ -437,7 +437,7 @@ def _kept(guest: Visitor, folder: Path) -> Path:
 
 
 def wait_for(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < end
         time.sleep(0.1)

@@ -4,6 +4,7 @@ import { act, address, hub, listen, make, seconds } from "./hub.js";
 import { drawFrame } from "./solid.js";
 
 const AT = "#compare";
+const AGAIN = 2000; // ms before something that did not come is asked for again
 const MODES = [["beside", "Side by side"], ["wipe", "One over the other"], ["difference", "Difference"]];
 
 export function compare(element, { props }) {
@@ -23,7 +24,7 @@ export function compare(element, { props }) {
     words,
     make("section", { class: "hs-box", "aria-label": "Both runs" }, pair, make("div", { class: "hs-wipe-bar" }, modes, spin, turn, wipe), parts, beside),
     make("section", { class: "hs-box hs-eval-scroll", "aria-label": "Numbers of both", tabindex: "0" }, table));
-  let runs = [], mode = "beside", request = 0, last = 0, known = "";
+  let runs = [], reads = 0, mode = "beside", request = 0, last = 0, known = "";
 
   function side(k) {
     const choose = make("select", { "aria-label": `Run ${"AB"[k]}` });
@@ -63,12 +64,17 @@ export function compare(element, { props }) {
   }
 
   async function read() {
+    const own = ++reads;
     if (!runs.length) tell("Reading the runs…");
-    const answer = await fetch(address(`runs/${hub.visitor}`)).catch(() => null);
-    if (!answer?.ok) return tell("The runs could not be read; reload the page.");
+    const found = await list();
+    if (found) await Promise.all([...new Set(found.map((run) => run.system))].map(cardFor));
+    if (own !== reads) return; // asked for again meanwhile: an older list must not come last
+    if (!found) {
+      setTimeout(() => own === reads && open() && read(), AGAIN);
+      return tell("The runs could not be read; trying again.");
+    }
     const before = sides.map((s) => s.run?.run);
-    runs = await answer.json();
-    await Promise.all([...new Set(runs.map((run) => run.system))].map(cardFor));
+    runs = found;
     const shown = runs.map((run, i) => make("option", { value: i }, titleOf(run)));
     sides.forEach((s) => s.choose.replaceChildren(...shown.map((o) => o.cloneNode(true))));
     const place = (name) => runs.findIndex((run) => run.run === name);
@@ -87,6 +93,15 @@ export function compare(element, { props }) {
     if (asked && place(asked.run) >= 0) {
       put(sides[0], place(asked.run));
       leaveOut(asked.row);
+    }
+  }
+
+  async function list() {
+    try {
+      const answer = await fetch(address(`runs/${hub.visitor}`));
+      return answer.ok ? await answer.json() : null;
+    } catch {
+      return null;
     }
   }
 
@@ -185,6 +200,7 @@ export function compare(element, { props }) {
     if (!table.children.length) table.replaceChildren(make("caption", {}, "Reading the numbers…"));
     const columns = await Promise.all(sides.map((s) => (s.run ? rowsOf(s.run) : new Map())));
     if (key !== known) return;
+    if (columns.some((c) => c.missing)) setTimeout(() => key === known && open() && ((known = ""), numbers()), AGAIN);
     const names = [...new Set(columns.flatMap((c) => [...c.keys()]))];
     const cell = (value) => make("td", {}, value ?? "–");
     table.replaceChildren(make("thead", {}, make("tr", {}, make("th", { scope: "col" }, ""), make("th", { scope: "col" }, "A"), make("th", { scope: "col" }, "B"))),
@@ -198,6 +214,7 @@ export function compare(element, { props }) {
     for (const [kind, where] of run.facts) {
       const answer = await fetch(address(where)).catch(() => null);
       if (answer?.ok) for (const [name, value] of await answer.json()) rows.set(`${kind}: ${name}`, String(value));
+      else if (!answer || answer.status >= 500) rows.missing = true; // what is refused stays refused
     }
     rows.set("Work in all", seconds(run.seconds.reduce((sum, [, s]) => sum + s, 0)));
     return rows;
