@@ -74,6 +74,22 @@ def test_what_goes_around_keeps_the_photo_s_own_pixel_and_a_made_trunk_has_no_pr
     assert np.allclose(seen_from_behind[MIDDLE], a["front_rgb"][MIDDLE], atol=1e-5)
 
 
+def test_a_print_lends_the_tone_of_the_cloth_around_it() -> None:
+    layers = person()
+    a = layers.arrays
+    cloth, print_, belt = (0.8, 0.7, 0.2), (0.1, 0.2, 0.9), (0.3, 0.1, 0.1)
+    trunk = np.s_[110:380, 60:180]
+    a["front_rgb"][trunk], a["back_made"][trunk] = cloth, False
+    a["front_rgb"][150:260, 80:160], a["back_made"][150:260, 80:160] = print_, True
+    a["front_rgb"][290:320, 60:180], a["back_made"][290:320, 80:160] = belt, True
+    back = corrected(layers, 1.0)
+    assert np.abs(back[155:255, 90:150] - cloth).max() < 0.02
+    assert np.abs(back[302:308, 90:150] - belt).max() < 0.25, "of 0.6: what changes with height goes on there"
+    # Where nothing of the clothes goes around, it is a mean of what is there.
+    a["back_made"][trunk] = True
+    assert np.abs(corrected(layers, 1.0)[200:210, 110:130] - print_).max() < 0.1
+
+
 def test_the_region_ends_softly_and_only_where_colours_are_made() -> None:
     layers = person()
     behind = made_behind(layers)

@@ -77,6 +77,12 @@ def test_long_hair_covers_the_nape_and_short_hair_its_upper_half() -> None:
     body[44:60, 44:50] = body[44:60, 70:76] = False
     falling = person(rgb, mask, front, back, head=head, face=face, covered=body)
     assert np.linalg.norm(falling[42:58, 54:66] - HAIR, axis=-1).max() < 0.15
+    # A bare shoulder which the fitted body misses hangs nowhere.
+    shoulder = np.s_[50:60, 36:44]
+    wide, seen, in_front, behind = mask.copy(), rgb.copy(), front.copy(), back.copy()
+    wide[shoulder], seen[shoulder], in_front[shoulder], behind[shoulder] = True, SKIN, TORSO, TORSO
+    beside = person(seen, wide, in_front, behind, head=head, face=face, covered=body)
+    assert np.linalg.norm(beside[46:58, 53:67] - HAIR, axis=-1).max() < 0.2
     bare = mask & (body | (np.arange(180)[:, None] < 44))
     short = person(rgb, bare, np.where(bare, front, 255).astype(np.uint8), np.where(bare, back, 255).astype(np.uint8),
                    head=head & bare, face=face)  # fmt: skip

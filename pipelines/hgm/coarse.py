@@ -18,7 +18,7 @@ class CoarseParams:
     colour: float = knob(1.0, "How much of its change of the back's colours is taken.", low=0.0, high=1.5)
 
 
-@step("hgm.coarse", version=4, title="Network", kind="generated", weights=("hgm.layers",))
+@step("hgm.coarse", version=5, title="Network", kind="generated", weights=("hgm.layers",))
 def coarse(layers: Layers, body_fit: Body, body_maps: BodyMaps, params: CoarseParams, ctx: Context) -> Layers:
     """The compact network looks at the photo, the fitted body and the two layers, and moves them to where people with
     such clothes in such a pose have their front and back; it also corrects the made colours of the back.

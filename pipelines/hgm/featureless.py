@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from pipelines.projection.body_mesh import part_labels
 from pipelines.projection.outline import smooth
+from pipelines.projection.replaced import spread_sideways
 from pipelines.projection.sampling import pixel_size
 from pipelines.records import Layers
 
 Floats = NDArray[np.float32]
-FEATURES = 0.03  # metres: standard deviation of a mean in which eyes and mouths are gone
+FEATURES = 0.03  # metres: standard deviation of a mean in which eyes and mouths are gone; of clothes, two cells' side
 SOFT = 0.006  # metres: standard deviation of the region's edge
 RIM = 0.012  # metres: what is thinner is the rim that `back_colours` takes off everything that goes around
 
@@ -41,13 +42,37 @@ def made_behind(layers: Layers) -> Floats:
 
 
 def featureless(layers: Layers, behind: Floats) -> Floats:
-    """(h, w, 3) the photo's colours with a wide mean in their place where `behind` (h, w), of `made_behind`, is 1; the
-    head's mean and the clothes' are not mixed."""
+    """(h, w, 3) the photo's colours with their tone in their place where `behind` (h, w), of `made_behind`, is 1.
+
+    Of the clothes it is the tone of what goes around at the same height, so that a print, a tie or an open jacket's
+    shirt lends none of its own; of the head, where little goes around, a wide mean.
+    """
     a = layers.arrays
-    shown = a["front_rgb"]
     head = np.isin(a["front_part"], part_labels(a["part_names"], "head", "face", "scalp", "neck"))
-    for where in (behind * head, behind * ~head):
-        if where.any():
-            tone = smooth(a["front_rgb"], where, FEATURES / pixel_size(a, layers.camera))
-            shown = shown + where[..., None] * (tone - shown)
+    shown, pixel = a["front_rgb"], pixel_size(a, layers.camera)
+    hidden = behind * head
+    if hidden.any():
+        shown = shown + hidden[..., None] * (smooth(shown, hidden, FEATURES / pixel) - shown)
+    hidden, around = behind * ~head, (1 - behind) * (a["mask"] & ~head)
+    if hidden.any():
+        cell = max(FEATURES / 2 / pixel, 1.0)
+        enough = around.sum() > cell**2
+        tone = tone_of(shown, around, a["mask"] & ~head, cell) if enough else smooth(shown, hidden, 2 * cell)
+        shown = shown + hidden[..., None] * (tone - shown)
     return shown.astype(np.float32)
+
+
+def tone_of(colours: Floats, known: Floats, region: NDArray[np.bool_], cell: float) -> Floats:
+    """(h, w, 3) the colours (h, w, 3) that are known (h, w; 0..1) carried sideways over a region (h, w), on cells of
+    `cell` px."""
+    height, width = region.shape
+    small = (max(round(width / cell), 1), max(round(height / cell), 1))
+
+    def shrunk(image: NDArray) -> Floats:
+        return np.asarray(cv2.resize(image.astype(np.float32), small, interpolation=cv2.INTER_AREA), np.float32)
+
+    share, cells = shrunk(known), shrunk(region) > 0
+    mean = (shrunk(colours * known[..., None]) / np.maximum(share, 1e-3)[..., None]).astype(np.float32)
+    made = np.dstack([spread_sideways(mean, share, cells) * cells[..., None], cells.astype(np.float32)])
+    whole = cv2.resize(made, (width, height), interpolation=cv2.INTER_LINEAR)
+    return (whole[..., :3] / np.maximum(whole[..., 3:], 1e-3)).astype(np.float32)

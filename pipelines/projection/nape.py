@@ -93,6 +93,8 @@ def falls_beside(
     wider = (beyond.sum(1) - (near & covered & ~mask).sum(1))[nape.any(1)] * pixel
     if np.median(wider) <= WIDER and like_hair.sum() < max(0.5 * beside.sum(), 0.5 * nape.sum()):
         return None
-    # The outermost pixels are mixed with what lay behind.
-    found = (beyond | like_hair) & (depth_inside(mask) > MIXED)
+    # Where most of it is hair, the rest is a bare shoulder or an earring and hangs nowhere. The outermost pixels are
+    # mixed with what lay behind.
+    mostly = like_hair.sum() > (beyond & ~like_hair).sum()
+    found = (like_hair if mostly else beyond | like_hair) & (depth_inside(mask) > MIXED)
     return found if found.any() else None

@@ -76,9 +76,9 @@ def replace(
     return whole
 
 
-def spread_sideways(low: Floats, known: Mask, region: Mask) -> Floats:
-    """(h, w, 3) known colours carried over a region by a membrane on a picture UPRIGHT times narrower, so that a hem
-    or a belt goes on at its height."""
+def spread_sideways(low: Floats, known: Mask | Floats, region: Mask) -> Floats:
+    """(h, w, 3) colours carried over a region from where they are known (h, w; a share 0..1) by a membrane on a picture
+    UPRIGHT times narrower, so that a hem or a belt goes on at its height."""
     height, width = region.shape
     small = (max(-(-width // UPRIGHT), 1), height)
 
