@@ -79,7 +79,10 @@ def facts(reader: RunReader, step: str, argument: str) -> bytes:
     """How it was painted, and by how much it differs from the coarse picture."""
     back = back_of(reader, step)
     side = back.coarse.shape[0]
-    rows: Facts = [("Size", f"{side} x {side} px"), ("Variants", str(len(back.images)))]
+    count = len(back.images)
+    alone = count == 1 and "strength" in back.facts and "variant" not in back.facts
+    more = "; turn up “Variants” to have others to pick from" if alone else ""
+    rows: Facts = [("Size", f"{side} x {side} px"), ("Variants", f"{count}{more}")]
     rows += [(name.capitalize(), str(back.facts[name])) for name in TOLD if name in back.facts]
     change = changed(back, back.images[0])
     if change is not None:

@@ -18,7 +18,7 @@ class LayerBackParams:
     strength: float = knob(1.0, "How much of the painter's change is taken; 0 leaves the coarse back.",
                            low=0.0, high=1.5)  # fmt: skip
     variety: float = knob(1.0, "How far the variants after the first go from the likeliest back.", low=0.0, high=4.0)
-    variants: int = knob(4, "How many are painted, the likeliest first; hgm.pick.variant chooses one.", low=1, high=8)
+    variants: int = knob(1, "How many are painted, the likeliest first; hgm.pick.variant chooses one.", low=1, high=8)
 
 
 @step("hgm.back", version=3, title="Back view", kind="generated", seeded=True,
