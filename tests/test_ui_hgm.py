@@ -222,6 +222,8 @@ def test_the_steps_have_their_own_views_and_no_others() -> None:
 
     shown = plates("hgm.coarse", "layers", "here/{}".format, nowhere)
     assert [p["id"] for p in shown] == ["correction", "layers"]
+    asked = plates("hgm.again", "layers", "here/{}".format, lambda kind, view: "there" if kind == "body_maps" else None)
+    assert [p["id"] for p in asked] == ["correction", "layers", "features"] and asked[2]["data"] == "here/features.json"
     for state in ("given", "corrected", "change"):
         address = shown[0]["pictures"][state].replace("{map}", "front")
         assert view_of("hgm.coarse", "layers", address.removeprefix("here/")), address

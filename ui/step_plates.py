@@ -16,6 +16,8 @@ from ui.synchuman_plates import SYNCHUMAN_VIEWS, synchuman_plates
 
 # step: the step whose layers it corrects
 CORRECTION = {"hgm.coarse": "layers", "hgm.again": "hgm.layers", "hgm.fused": "hgm.again"}
+# step that asks the layer network: steps that gave it layers, body and maps
+NETWORK = {"hgm.coarse": "layers body.fit body.maps", "hgm.again": "hgm.layers hgm.refine hgm.maps"}
 REFINEMENT = {"hgm.refine": "body.fit"}  # step: the step whose body it refines
 PICKED = {"hgm.back": ("hgm.pick", "variant")}  # step that paints variants: step and knob that pick one of them
 # step whose picture a visitor can give: steps, one of which the run has, and their view that shows how it is framed. It
@@ -53,6 +55,11 @@ STEP_VIEWS: dict[tuple[str, str], dict[str, View]] = {
     **{(step, "body"): _refinement(given) for step, given in REFINEMENT.items()},
     **{(step, "splats"): {"facts.json": View("ui.inspect_front:facts")} for step in AGAIN},
 }
+for _step, _asked in NETWORK.items():
+    STEP_VIEWS[_step, "layers"] |= {
+        "features.webp": View("ui.inspect_features:sheet", _asked, "slow"),
+        "features.json": View("ui.inspect_features:data", _asked, "slow"),
+    }
 STEP_VIEWS["hgm.gaussians", "splats"]["from-behind.webp"] = View("ui.inspect_back_view:template", "", "slow")
 STEP_VIEWS["hgm.again", "layers"]["from-behind.webp"] = View("ui.inspect_back_view:layers_template")
 
@@ -81,7 +88,11 @@ def plates(step: str, kind: str, here: Callable[[str], str], source: Source) -> 
             "id": "correction", "type": "correction", "label": "Before and after", "data": here("correction.json"),
             "pictures": pictures, "states": list(LAYER_STATES.items()),
         }  # fmt: skip
-        return [both, *(p for p in found if p["id"] == "layers")]
+        shown = [both, *(p for p in found if p["id"] == "layers")]
+        if step in NETWORK and source("body_maps", "facts.json"):
+            shown.append({"id": "features", "type": "grid", "label": "Features", "data": here("features.json"),
+                          "sheets": [["", here("features.webp")]]})  # fmt: skip
+        return shown
     if step in REFINEMENT and kind == "body":
         data = here("refinement.json")
         own: list[dict[str, Any]] = [

@@ -34,6 +34,16 @@ def correct(layers: Layers, body: Body, maps: BodyMaps, params: CoarseParams, ct
     return with_doubt(made, given.crop, doubt)
 
 
+def last_features(
+    layers: Layers, body: Body, maps: BodyMaps, weights: Path
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """What the network's last convolution reads (H, W, C), and the person (H, W), on the crop it looks at."""
+    given = layer_input(layers, body, maps)
+    with torch.inference_mode():
+        _, found = _network(weights).unet(torch.from_numpy(given.channels)[None], views=1)
+    return found[0].permute(1, 2, 0).numpy(), given.mask
+
+
 def outwards(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """(C, H, W) with those outside the mask (H, W) taken from the nearest pixel inside.
 
