@@ -16,6 +16,7 @@ from ui.run_reader import RunReader
 
 SOURCES = {FITTED: "fitted to our body", GIVEN: "given by a file"}
 TEMPLATE = 512  # px, as the painter has it
+MORE = "The likeliest one. Turn up “variants” to have others to pick from."
 TOLD = ("refiner", "strength", "steps", "guidance", "control")
 
 
@@ -63,7 +64,7 @@ def sheet(reader: RunReader, step: str, argument: str) -> bytes:
 
 
 def data(reader: RunReader, step: str, argument: str) -> bytes:
-    """{'cells': [{label, note}]}: how far each variant is from the coarse picture, inside and in outline."""
+    """{'cells': [{label, note}], 'words'}: how far each variant is from the coarse picture, inside and in outline."""
     back = back_of(reader, step)
     cells = []
     for i, image in enumerate(back.images):
@@ -72,17 +73,15 @@ def data(reader: RunReader, step: str, argument: str) -> bytes:
         note = "" if change is None else f"{change:.1f} % from the coarse one"
         note += "" if agrees is None else f", outline IoU {100 * agrees:.1f} %"
         cells.append({"label": f"Variant {i + 1}", "note": note, "wide": image.shape[1], "high": image.shape[0]})
-    return to_json({"cells": cells})
+    alone = len(cells) == 1 and "strength" in back.facts  # painted, and not given
+    return to_json({"cells": cells, "words": MORE if alone else ""})
 
 
 def facts(reader: RunReader, step: str, argument: str) -> bytes:
     """How it was painted, and by how much it differs from the coarse picture."""
     back = back_of(reader, step)
     side = back.coarse.shape[0]
-    count = len(back.images)
-    alone = count == 1 and "strength" in back.facts and "variant" not in back.facts
-    more = "; turn up “Variants” to have others to pick from" if alone else ""
-    rows: Facts = [("Size", f"{side} x {side} px"), ("Variants", f"{count}{more}")]
+    rows: Facts = [("Size", f"{side} x {side} px"), ("Variants", str(len(back.images)))]
     rows += [(name.capitalize(), str(back.facts[name])) for name in TOLD if name in back.facts]
     change = changed(back, back.images[0])
     if change is not None:

@@ -22,6 +22,8 @@ export function grid(box) {
   new ResizeObserver(() => data && arrange()).observe(box);
   let plate = null, data = null, sheet = 0, mirrored = false, open = -1, sent = "", wanted = null, drawnPick;
 
+  const told = () => (data.cameras ? HINT : data.words || "");
+
   function drawCells() {
     const rows = Math.ceil(data.cells.length / COLUMNS);
     list.replaceChildren(...data.cells.map((cell, i) => {
@@ -60,7 +62,7 @@ export function grid(box) {
     preload.onload = () => {
       if (!shown()) return;
       box.dataset.ready = src;
-      if (words.textContent === MAKING) words.textContent = open < 0 && data.cameras ? HINT : "";
+      if (words.textContent === MAKING) words.textContent = open < 0 ? told() : "";
     };
     preload.onerror = () => shown() && (words.textContent = "These pictures could not be made.");
     if (box.dataset.ready !== src) words.textContent = MAKING;
@@ -113,7 +115,7 @@ export function grid(box) {
     back.hidden = i < 0;
     which.hidden = i >= 0 || plate.sheets.length < 2;
     raw.hidden = i >= 0 || !data.cells.some((c) => c.mirrored);
-    words.textContent = i < 0 && data.cameras ? HINT : "";
+    words.textContent = i < 0 ? told() : "";
     if (i < 0) {
       arrange();
       return large.replaceChildren();
