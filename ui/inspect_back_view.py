@@ -16,7 +16,7 @@ from ui.run_reader import RunReader
 
 SOURCES = {FITTED: "fitted to our body", GIVEN: "given by a file"}
 TEMPLATE = 512  # px, as the painter has it
-MORE = "The likeliest one. Turn up “variants” to have others to pick from."
+MORE = "One is painted. Turn up “variants” to have others to pick from."
 TOLD = ("refiner", "strength", "steps", "guidance", "control")
 
 
