@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,14 @@ class Server:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(5)
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    """Until something is true; an assertion fails when it does not come."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, f"it did not come in {PATIENCE:.0f} s"
+        time.sleep(0.1)
 
 
 def _age(folder: Path) -> float:

@@ -288,7 +288,7 @@ def wait_replaced(folder: Path, names: set[str]) -> dict[str, Any]:
         ):
             return run
         time.sleep(0.1)
-    raise AssertionError(f"after 60 s: {run['state']}, {run['message']}, by hand {sorted(run['replaced'])}")
+    raise AssertionError(f"after {PATIENCE:.0f} s: {run['state']}, {run['message']}, by hand {sorted(run['replaced'])}")
 
 
 def test_painting_the_cutout(visitor: Visitor) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from pipelines.step import Context, MissingNeed, UserError
 from pipelines.store import Store
 from pipelines.systems import SYSTEMS, find_system
 from tests import browser
-from tests.browser import PATIENCE, Server, Visitor, photo_bytes, read_run, served, step_states
+from tests.browser import Server, Visitor, photo_bytes, read_run, served, step_states, wait_for
 from ui import desk_jobs, inspect_back_view
 from ui.edit_back_view import BackEdit, given_back
 from ui.edit_views import ViewEdit
@@ -134,13 +133,6 @@ def test_the_desk_puts_it_where_the_painter_was_missing(behind: None, tmp_path: 
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     systems = f"{browser.SYSTEMS},behind=tests.behind_system"
     yield from served(tmp_path_factory.mktemp("behind"), HUMANSCOPE_SYSTEMS=systems, OMP_NUM_THREADS="1")
-
-
-def wait_for(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 @pytest.mark.browser

@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +24,7 @@ from pipelines.store import Store  # noqa: E402
 from pipelines.synchuman.records import VIEW_NAMES, Framed, TenPictures  # noqa: E402
 from pipelines.views.readers import Wishes, read_views  # noqa: E402
 from tests import browser  # noqa: E402
-from tests.browser import PATIENCE, Server, Visitor, read_run, served, step_states  # noqa: E402
+from tests.browser import Server, Visitor, read_run, served, step_states, wait_for  # noqa: E402
 from tests.sides_system import png  # noqa: E402
 from tests.ten_run import PHOTO, SIDE  # noqa: E402
 from ui import desk_jobs, inspect_ten_pictures  # noqa: E402
@@ -210,13 +209,6 @@ def test_the_desk_puts_it_in_and_the_run_goes_on_from_there(ten: RunReader, tmp_
 @pytest.fixture(scope="module")
 def server(ten_home: Path, ten: RunReader) -> Iterator[Server]:
     yield from served(ten_home, HUMANSCOPE_SYSTEMS=f"{browser.SYSTEMS},ten=tests.synchuman_system", OMP_NUM_THREADS="1")
-
-
-def wait_for(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def at_rest(folder: Path) -> bool:

@@ -6,9 +6,8 @@ import base64
 import dataclasses
 import io
 import json
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from pipelines.systems import find_system
 from pipelines.views.archive import unpack
 from pipelines.views.readers import Wishes, read_views
 from pipelines.views.records import Shape, Views
-from tests.browser import PATIENCE, SYSTEMS, Server, Visitor, colours_in, read_run, served, step_states
+from tests.browser import SYSTEMS, Server, Visitor, colours_in, read_run, served, step_states, wait_for
 from tests.sides_system import RECIPE, archive, boxes, drawn, png
 from ui import desk_jobs, inspect_agreement, inspect_posed_views, inspect_shape
 from ui.camera_ring import cameras_of, draw_ring, pictures_mesh, ring_of
@@ -434,13 +433,6 @@ def test_a_few_views_fill_the_stage(chromium: Any, server: Server, views: Views)
 
 def _kept(guest: Visitor, folder: Path) -> Path:
     return guest.server.store / "objects" / read_run(folder)["replaced"]["views.read"]
-
-
-def wait_for(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def wait_replaced(folder: Path, names: set[str]) -> None:

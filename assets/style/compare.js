@@ -66,7 +66,7 @@ export function compare(element, { props }) {
   async function read() {
     const own = ++reads;
     if (!runs.length) tell("Reading the runs…");
-    const found = await list();
+    const found = await fetch(address(`runs/${hub.visitor}`)).then((answer) => (answer.ok ? answer.json() : null)).catch(() => null);
     if (found) await Promise.all([...new Set(found.map((run) => run.system))].map(cardFor));
     if (own !== reads) return; // asked for again meanwhile: an older list must not come last
     if (!found) {
@@ -93,15 +93,6 @@ export function compare(element, { props }) {
     if (asked && place(asked.run) >= 0) {
       put(sides[0], place(asked.run));
       leaveOut(asked.row);
-    }
-  }
-
-  async function list() {
-    try {
-      const answer = await fetch(address(`runs/${hub.visitor}`));
-      return answer.ok ? await answer.json() : null;
-    } catch {
-      return null;
     }
   }
 
