@@ -35,6 +35,9 @@ FRONT, BACK, WALL, BODY = (ORIGIN_NAMES.index(name) for name in ("front", "back"
 FINEST = 1.0  # splats per photo pixel along a side at most: beyond it there is nothing more to show
 DRAWN_BLUR = 0.3  # px^2 that a rasteriser adds to every splat
 BACK_SCALE = 0.7  # fineness of the back's grid against the front's: it has less to show
+# Standard deviation of a back's splat in steps of its grid: at the front's one sees 9 % through between them, which
+# from near by is the chest's print as dots on the back. The back has no photo's sharpness to lose.
+BACK_SPREAD = 0.6
 CELL = 1.6  # steps of the front's grid per cell of the closed surface: sides have less to show than the front
 SMOOTHING = 4  # rounds over the closed surface: it is smooth already, but its vertices are unevenly spread
 LOST = 1.25  # cells from the closed surface beyond which a layer floats, unless it is a sheet
@@ -52,7 +55,6 @@ def gaussians(layers: Layers, body_fit: Body, matte: Cutout, params: SplatsParam
     grid = resample(layers.arrays, layers.camera, scale)
     photo_pixel = grid.camera.width / matte.alpha.shape[1]
     inset = INSET * max(photo_pixel, 1.0)
-    blur = SPREAD**2 + DRAWN_BLUR * photo_pixel**2
     sets = []
     if params.sides:
         cell = CELL * float(np.median(grid.step[grid.mask]))
@@ -60,7 +62,8 @@ def gaussians(layers: Layers, body_fit: Body, matte: Cutout, params: SplatsParam
         layers = Layers(settled(layers.arrays, layers.camera, surface, LOST * cell), layers.camera)
         sets = [walls(grid, surface, cell, inset, cloth_groups(layers.arrays["part_names"]))]
     far = resample(layers.arrays, layers.camera, scale * BACK_SCALE)
-    sets.insert(0, back(far, blur * BACK_SCALE**2, inset * BACK_SCALE))
+    blur = BACK_SPREAD**2 + DRAWN_BLUR * (photo_pixel * BACK_SCALE) ** 2
+    sets.insert(0, back(far, blur, inset * BACK_SCALE * BACK_SPREAD / SPREAD))
     ctx.progress(0.5, "back and sides as splats", preview(grid))
     made = front(layers, matte, scale, max(params.count - sum(map(len, sets)), LEAST * params.count))
     joined = join([made, *sets])
@@ -105,7 +108,7 @@ def back(grid: Grid, blur: float, inset: float) -> Splats:
     blur: variance of a splat as the photo's camera draws it, grid px^2. inset: the outermost pixels are moved in until
     they are this many pixels away from the outline.
     """
-    means, quats, scales = surface_axes(grid, 1, grid.mask)
+    means, quats, scales = surface_axes(grid, 1, grid.mask, BACK_SPREAD)
     means = move_in(grid, 1, means, inset)
     rgb = sharpen_for_blur(grid.rgb[1], grid.mask, blur)
     opacity = rim_opacity(grid.alpha, grid.mask, blur)
