@@ -90,6 +90,21 @@ def test_long_hair_covers_the_nape_and_short_hair_its_upper_half() -> None:
     assert np.linalg.norm(short[55:58, 54:66] - SKIN, axis=-1).max() < 0.2
 
 
+def test_a_lit_ear_as_bright_as_grey_hair_is_not_the_back_of_the_head() -> None:
+    """The far side's hair comes from the hair above the face alone, however like it a lit ear and jaw look."""
+    rgb, mask, front, back = trunk(np.where(NONE[..., None], 0.0, SHIRT))
+    mask[10:60, 38:82] = True
+    front[10:60, 38:82], back[10:60, 38:82] = SCALP, SCALP
+    grey, lit = np.float32([0.75, 0.75, 0.72]), np.float32([0.95, 0.72, 0.58])
+    rgb[10:60, 38:82] = 0.75 * SKIN
+    rgb[10:24, 38:82] = grey
+    front[22:50, 50:70] = FACE
+    ear = np.s_[28:54, 38:49]
+    rgb[ear] = lit
+    behind = person(rgb, mask, front, back, head=mask & (np.arange(180)[:, None] < 60), face=front == FACE)
+    assert np.linalg.norm(behind[24:54, 42:78] - grey, axis=-1).max() < 0.15
+
+
 def dressed(hair_to: int, shoulder: np.ndarray) -> tuple[np.ndarray, ...]:
     """Somebody in a dress with a wide neckline, whose hair hangs beside the neck and before one shoulder down to a row:
     photo, mask, labels in front and behind, head, face, and where the fitted body is."""

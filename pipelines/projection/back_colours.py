@@ -129,7 +129,15 @@ def hair_that_goes_around(calm: Floats, mask: Mask, heads: Heads) -> Mask:
     like_hair = ((calm - hair) ** 2).sum(-1) < ((calm - skin) ** 2).sum(-1)
     found = heads.head & mask & ~wrong & like_hair
     solid = cv2.erode(found.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
-    return solid if solid.sum() > 0.3 * found.sum() else found
+    found = solid if solid.sum() > 0.3 * found.sum() else found
+    # A lit ear or jaw is as bright as grey hair, but hair begins at the top.
+    return touching(found, above)
+
+
+def touching(found: Mask, seeds: Mask) -> Mask:
+    """(h, w) those connected pieces of found (h, w) that hold a pixel of seeds (h, w)."""
+    _, labels = cv2.connectedComponents(found.astype(np.uint8), connectivity=4)
+    return found & np.isin(labels, np.unique(labels[found & seeds]))
 
 
 def drop_specks(copied: Mask, pixel: float) -> Mask:

@@ -27,7 +27,7 @@ class LayersParams:
     )  # fmt: skip
 
 
-@step("layers", version=8, title="Front and back", kind="mixed")
+@step("layers", version=9, title="Front and back", kind="mixed")
 def layers(
     matte: Cutout,
     body_fit: Body,
