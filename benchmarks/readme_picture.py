@@ -1,6 +1,6 @@
 """The picture at the head of the README, from a finished run.
 
-    python app.py run assets/examples/2-blouse.jpg --out OUT
+    python app.py run assets/examples/1-denim-jacket.jpg --out OUT
     python -m benchmarks.readme_picture OUT assets/pictures/readme.jpg
 
 From left to right: the photo; the body over it; splats from 0, 60, 180 and 270 degrees; the mesh in clay and textured.

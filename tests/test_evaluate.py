@@ -234,8 +234,9 @@ def test_command_writes_report_sheets_and_table(tmp_path: Path, capsys: pytest.C
     assert data["systems"]["toy"]["gap"]["psnr"]["body"]["n"] == 3
     table = report.markdown_table([data])
     assert "`toy`, true body" in table and "blank white" in table and PROTOCOLS["psnr"].id in table
-    earlier = {**data, "machine": {**data["machine"], "commit": "0123456789"}}
+    earlier = {**data, "machine": {**data["machine"], "commit": "0123456789", "load": 7.5}}
     assert "| 0123456 |" in report.markdown_table([data, earlier])
+    assert "load 7.5 (0123456)" in report.markdown_table([data, earlier]), "seconds say how busy their machine was"
     assert "0123456" not in report.markdown_table([earlier, data]), "the later report's row stands"
     readme = f"# Title\n\n{report.BEGIN}\nold\n{report.END}\nrest\n"
     written = report.write_between_markers(readme, table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,25 +133,36 @@ def markdown_table(reports: Sequence[Mapping[str, Any]]) -> str:
     if len(spans) != 1:
         raise ValueError(f"The reports are about people {sorted(spans)}; one table needs the same people in all.")
     rows: dict[tuple[str, str], Mapping[str, Any]] = {}
-    commits: dict[tuple[str, str], str] = {}
+    made: dict[tuple[str, str], Mapping[str, Any]] = {}
     for report in reports:
         for system, data in report["systems"].items():
             for variant, values in data["variants"].items():
                 rows[(system, variant)] = values["metrics"]
-                commits[(system, variant)] = report["machine"]["commit"][:7] or "none"
+                made[(system, variant)] = report["machine"]
     names = [n for n in TABLE if any(n in metrics for metrics in rows.values())]
     heads = [f"{PROTOCOLS[n].title}{f' ({PROTOCOLS[n].unit})' if PROTOCOLS[n].unit else ''}" for n in names]
     lines = ["| | " + " | ".join(heads) + " | commit |", "|---|" + "---:|" * len(names) + "---|"]
     for (system, variant), metrics in sorted(rows.items(), key=lambda item: item[0][0] == BLANK):
         title = system if system == BLANK else f"`{system}`, {variant}"
-        cells = [*(_short(n, metrics.get(n)) for n in names), commits[(system, variant)]]
+        cells = [*(_short(n, metrics.get(n)) for n in names), commit_of(made[(system, variant)])]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     first, end = next(iter(spans))
-    some = reports[0]
     lines += ["", f"People {first} to {end - 1} of the synthetic test set; mean and half width of the 95 % interval "
-              f"over people. {some['machine']['processor']}, {some['machine']['cores']} cores."]  # fmt: skip
+              f"over people. {machines(made.values())}."]  # fmt: skip
     lines += [""] + [f"- {h} – `{PROTOCOLS[n].id}`: {PROTOCOLS[n].sentence}" for n, h in zip(names, heads, strict=True)]
     return "\n".join(lines)
+
+
+def commit_of(machine: Mapping[str, Any]) -> str:
+    """A machine's commit as the table shows it."""
+    return machine["commit"][:7] or "none"
+
+
+def machines(made: Iterable[Mapping[str, Any]]) -> str:
+    """What rows were made on and how busy it was, as on a busy machine seconds are longer; once for each commit."""
+    return "; ".join(
+        dict.fromkeys(f"{m['processor']}, {m['cores']} cores, load {m['load']:.1f} ({commit_of(m)})" for m in made)
+    )
 
 
 def _short(metric: str, row: Mapping[str, Any] | None) -> str:
