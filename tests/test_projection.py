@@ -342,19 +342,18 @@ def test_front_is_the_photo() -> None:
     assert error[0] < error[1]
 
 
-def test_from_near_by_the_chest_does_not_show_through_the_back() -> None:
+@pytest.mark.parametrize(("azimuth", "near_side", "far_side"), [(0, "front", "back"), (180, "back", "front")])
+def test_from_near_by_the_far_side_does_not_show_through(azimuth: int, near_side: str, far_side: str) -> None:
     """Drawn three times as large as the photo there are pixels between the splats' middles."""
     person, _, _, cloud = made()
-    from_front = cloud.origin == ORIGIN_NAMES.index("front")
-    from_back = cloud.origin == ORIGIN_NAMES.index("back")
-    marked = dataclasses.replace(cloud, colours=np.stack([from_front, from_back, from_back], 1).astype(np.float32))
-    camera = person["body"].camera.orbited(180, None, pivot(person["body"]))
-    near = camera.resized(3 * camera.width, 3 * camera.height)
-    drawn = picture(marked, near)
+    near, far = (cloud.origin == ORIGIN_NAMES.index(side) for side in (near_side, far_side))
+    marked = dataclasses.replace(cloud, colours=np.stack([far, near, near], 1).astype(np.float32))
+    camera = person["body"].camera.orbited(azimuth, None, pivot(person["body"]))
+    drawn = picture(marked, camera.resized(3 * camera.width, 3 * camera.height))
     ours = cv2.erode((drawn[..., 3] > 0.5).astype(np.uint8), np.ones((25, 25), np.uint8)) > 0
     ours &= cv2.GaussianBlur(drawn[..., 1], (0, 0), 4.0) > 0.5
     assert ours.sum() > 20000
-    assert drawn[..., 0][ours].mean() < 0.03 and np.percentile(drawn[..., 0][ours], 99) < 0.08
+    assert drawn[..., 0][ours].mean() < 0.03 and np.percentile(drawn[..., 0][ours], 99) < 0.1
 
 
 @pytest.mark.parametrize("pose", ["standing", "arm_in_front"])

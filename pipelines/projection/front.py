@@ -19,6 +19,11 @@ Floats = NDArray[np.float32]
 # small ones overlap; large ones do without, and show nothing that a wider spread could blur.
 SPREADS = (0.43, 0.48, 0.55, 0.58)
 BEND = 1.5  # finest pixels by which a cell's surface may leave the flat one that is drawn for it
+# Between splats that are narrow for their cells one sees through. Behind those of so many levels, from the smallest on,
+# lies a coat of the next size: so many of its pixels behind, so wide in its cells that it is dense.
+COATED = 2
+COAT_BEHIND = 2.0
+COAT_SPREAD = 0.6
 HEAD_WEIGHT = 2.0  # what a head's errors count for: people look at faces first
 
 
@@ -34,8 +39,7 @@ class Surface(NamedTuple):
 
 
 def front_surface(grid: Grid, standing: list[NDArray[np.bool_]], blur: float) -> list[Surface]:
-    """For each level its splats: means (N, 3), quaternions (N, 4), scales (N, 3), colours (N, 3), opacities (N,) and
-    the labels of `Grid.seen` (N,), in the order of the cells.
+    """For each level its splats, in the order of the cells, and then its undercoat if it has one.
 
     grid: framed. standing: `front_cells`. blur: variance of a splat of one pixel as
     the photo's camera draws it, px^2.
@@ -48,7 +52,25 @@ def front_surface(grid: Grid, standing: list[NDArray[np.bool_]], blur: float) ->
         if chosen is not standing[-1]:
             grid = halved(grid)
             opacity = blocks(opacity).mean(2)
+        if level < COATED:
+            result.append(undercoat(grid, np.asarray(blocks(chosen).all(2))))
     return result
+
+
+def undercoat(grid: Grid, fine: NDArray[np.bool_]) -> Surface:
+    """Splats a little behind smaller ones and of their colours, between which the far side would show from near by.
+
+    grid: of half as many pixels a side as the smaller splats. fine: its pixels (h, w) that are four of those. None
+    where the person is thin, at the outline, or where depths part.
+    """
+    depth, thick = grid.depth[0], grid.depth[1] - grid.depth[0]
+    parted = cv2.morphologyEx(np.where(grid.mask, depth, 0), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    behind = COAT_BEHIND * grid.step
+    chosen = fine & grid.mask & (grid.inside > 2) & (parted < STRETCH * grid.step) & (thick > 2 * behind)
+    means, quats, scales = surface_axes(grid, 0, grid.mask, COAT_SPREAD, chosen)
+    ray = means - grid.camera.position
+    means = means + ray / np.linalg.norm(ray, axis=1, keepdims=True) * behind[chosen][:, None]
+    return Surface(means, quats, scales, grid.rgb[0][chosen], np.ones(len(means), np.float32), grid.seen[chosen])
 
 
 def framed(grid: Grid) -> Grid:
