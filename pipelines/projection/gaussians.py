@@ -75,7 +75,8 @@ def gaussians(layers: Layers, body_fit: Body, matte: Cutout, params: SplatsParam
 
 
 def front(layers: Layers, matte: Cutout, scale: float, count: float) -> Splats:
-    """About `count` splats on the front surface, where the photo has the detail; `scale`: of the sides' grid."""
+    """About `count` splats on the front surface, where the photo has the detail, and the coat behind the small ones;
+    `scale`: of the sides' grid."""
     share = float(layers.arrays["mask"].sum())
     finest = min(FINEST * matte.alpha.shape[1] / layers.camera.width, float(np.sqrt(DETAIL * count / share)))
     whole = resample(layers.arrays, layers.camera, finest, MIXED * max(finest / scale, 1.0))

@@ -12,7 +12,9 @@ from pipelines.step import Context, knob, step
 class SplatsParams:
     """Knobs of splats."""
 
-    count: int = knob(80000, "About how many splats.", low=2000, high=1000000)
+    count: int = knob(
+        80000, "About how many splats; about a tenth more lie as a coat behind the finest.", low=2000, high=1000000
+    )
     sides: bool = knob(True, "Close the sides between front and back, and between limbs that hide one another.")
     refine: int = knob(6, "Rounds of fitting the front's colours to the photo.", low=0, high=20)
 
