@@ -49,8 +49,9 @@ def weights(folder: Path, change: bool) -> Path:
     return path
 
 
-def behind(file: Path, seed: int = 0, **knobs: object) -> BackView:
-    layers, body, maps = coloured()
+def behind(file: Path, seed: int = 0, layers: Layers | None = None, **knobs: object) -> BackView:
+    usual, body, maps = coloured()
+    layers = layers or usual
     inputs = {"hgm_again": layers, "hgm_layers": layers, "hgm_refine": body, "hgm_maps": maps}
     ctx = Context("hgm.back", seed=seed, weights=lambda role: file)
     made = layer_back.run(inputs, layer_back.make_params(dict(knobs)), ctx)
@@ -139,6 +140,27 @@ def test_variants_are_other_choices_and_the_seed_decides_them(tmp_path: Path) ->
     )
     outside = first.coarse[..., 3] == 0
     assert (first.images[:, outside] == 1).all(), "nothing is painted beside the person"
+
+
+def test_a_bag_before_a_made_back_changes_nothing_behind_it(tmp_path: Path) -> None:
+    """The network does not see it either; copied cloth of its colour does change the back."""
+    file, plain = weights(tmp_path, change=True), coloured()[0]
+    mask = plain.arrays["mask"]
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    middle, half = (rows[0] + rows[-1]) // 2, (columns[0] + columns[-1]) // 2
+    bag = np.zeros_like(mask)
+    bag[middle - 24 : middle, half - 12 : half + 12] = True
+    bag &= mask
+    assert bag.sum() > 100
+
+    def carrying(colour: tuple[float, ...], replaced: bool) -> np.ndarray:
+        photo = np.where(bag[..., None], np.float32(colour), plain.arrays["front_rgb"])
+        arrays = {**plain.arrays, "front_rgb": photo, "back_made": bag & replaced}
+        return behind(file, layers=Layers(arrays, plain.camera)).images[0]
+
+    dark, light = (0.05, 0.05, 0.1), (0.9, 0.9, 0.8)
+    made, copied = (np.abs(carrying(dark, m) - carrying(light, m)) for m in (True, False))
+    assert made.sum() < 0.2 * copied.sum()
 
 
 def test_the_fused_person_wears_the_picked_back_or_none(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def back_of_layers(
     if params.refiner == "none":
         return BackView(picture, start[None], {"refiner": "none", "stand_in": False})
     network = _network(ctx.weight_file("hgm.back"))
-    seen, answered = layer_input(given, body, maps), layer_input(coarse, body, maps)
+    seen, answered = layer_input(without_features(given), body, maps), layer_input(coarse, body, maps)
     seeds: list[int | None] = [None, *(ctx.seed + i for i in range(1, params.variants))]
     photo = photo_for_back(coarse, seen)
     images: list[Floats] = []
@@ -71,6 +71,12 @@ class PhotoForBack(NamedTuple):
 
     shown: torch.Tensor
     fine: torch.Tensor
+
+
+def without_features(layers: Layers) -> Layers:
+    """The layers with the photo that may be laid on their back (`featureless`). Shown a dark bag before a made back, the
+    network adds light against the bag's share, which is not laid there: a bright spot behind the bag."""
+    return Layers({**layers.arrays, "front_rgb": featureless(layers, made_behind(layers))}, layers.camera)
 
 
 def photo_for_back(layers: Layers, seen: LayerInput) -> PhotoForBack:

@@ -21,7 +21,7 @@ class LayerBackParams:
     variants: int = knob(1, "How many are painted, the likeliest first; hgm.pick.variant chooses one.", low=1, high=8)
 
 
-@step("hgm.back", version=3, title="Back view", kind="generated", seeded=True,
+@step("hgm.back", version=4, title="Back view", kind="generated", seeded=True,
       optional_weights={"hgm.back": ("refiner", "network")})  # fmt: skip
 def layer_back(
     hgm_again: Layers, hgm_layers: Layers, hgm_refine: Body, hgm_maps: BodyMaps, params: LayerBackParams, ctx: Context
