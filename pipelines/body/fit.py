@@ -1,5 +1,4 @@
 """The fit: a parametric body under 2D landmarks, lifted joints, gravity, joint limits and the silhouette.
-from pipelines.body.levenberg import Damping, damped_step
 
 Levenberg-Marquardt on about ninety numbers with exact derivatives (`fit_kinematics`). Order of work:
 1. start from the directions between the lifted joints (`fit_lift`, `fit_start`);

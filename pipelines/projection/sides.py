@@ -26,6 +26,8 @@ from pipelines.projection.sampling import MIXED, Grid, inward
 Floats = NDArray[np.float32]
 SHOWN = 0.35  # cosine to the ray from which on a layer's own splats are dense enough
 NEAR = 1.5  # cells by which the surface may miss a layer that covers it: it is blurred by about one
+AWAY = 2.0  # grid pixels in depth beyond a pixel's layers from which a vertex belongs to another one ...
+BESIDE = 5  # ... and how many grid pixels away that may be
 WIDE = 0.6  # standard deviation in mean edge lengths: vertices are less evenly spread than pixels
 THIN = 0.15  # standard deviation across the surface, in cells
 CALM = 3  # rounds of averaging over neighbouring vertices, against specks where mirrored sources part
@@ -70,7 +72,7 @@ def sides(
     place, moved = placed(grid, vertices, inset)
     slack = NEAR * cell
     covered = (facing > SHOWN) & (np.abs(place.ahead) < slack) | (facing < -SHOWN) & (np.abs(place.behind) < slack)
-    colours = averaged(links, mirrored_colours(grid, place, groups))
+    colours = averaged(links, mirrored_colours(grid, at_own_depth(grid, place, groups), groups))
     covariance = ring_covariance(vertices, links)[~covered]
     own = normals[~covered]
     covariance = covariance * (2.0 * WIDE**2) + (THIN * cell) ** 2 * own[:, :, None] * own[:, None, :]
@@ -100,16 +102,59 @@ def placed(grid: Grid, vertices: NDArray[np.float64], inset: float) -> tuple[Pla
     return Place(pixels, rows, columns, ahead, behind), moved
 
 
+def at_own_depth(grid: Grid, place: Place, groups: NDArray[np.uint8]) -> Place:
+    """The places with a pixel nearby, of other cloth, for vertices that lie before or behind all that their own pixel
+    holds: the surface is blurred, and a hip's side may lie behind a hand's pixel."""
+    rows, columns = place.rows.copy(), place.columns.copy()
+    depth = place.ahead + grid.depth[0][rows, columns]
+    lost = np.flatnonzero(~holds(grid, rows, columns, depth))
+    steps = [(y, x) for y in range(-BESIDE, BESIDE + 1) for x in range(-BESIDE, BESIDE + 1)]
+    open_ = lost
+    for y, x in sorted(steps, key=lambda step: step[0] ** 2 + step[1] ** 2):
+        row = np.clip(place.rows[open_] + y, 0, grid.mask.shape[0] - 1)
+        column = np.clip(place.columns[open_] + x, 0, grid.mask.shape[1] - 1)
+        found = holds(grid, row, column, depth[open_])
+        rows[open_[found]], columns[open_[found]] = row[found], column[found]
+        open_ = open_[~found]
+    same = kind_of(grid, rows, columns, depth, groups) == kind_of(grid, place.rows, place.columns, depth, groups)
+    rows[same], columns[same] = place.rows[same], place.columns[same]
+    pixels = np.where(same[:, None], place.pixels, np.stack([columns, rows], 1) + 0.5)
+    front, back = grid.depth[:2, rows, columns]
+    return Place(pixels, rows, columns, depth - front, back - depth)
+
+
+def holds(
+    grid: Grid, rows: NDArray[np.intp], columns: NDArray[np.intp], depth: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """(N,) whether the limbs of pixels, rows and columns (N,), reach to the depths (N,), or nearly."""
+    front, back, leave, enter = grid.depth[:, rows, columns]
+    slack = AWAY * grid.step[rows, columns]
+    between = grid.two[rows, columns] & (depth > leave + slack) & (depth < enter - slack)
+    return grid.mask[rows, columns] & (depth > front - slack) & (depth < back + slack) & ~between
+
+
+def kind_of(
+    grid: Grid, rows: NDArray[np.intp], columns: NDArray[np.intp], depth: NDArray[np.float64], groups: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """(N,) of `groups`: what the limb is that pixels hold at depths (N,), the first or the last of two."""
+    first, last = groups[grid.part[:, rows, columns]]
+    middle = grid.depth[2:, rows, columns].mean(0)
+    return np.where(grid.two[rows, columns] & (depth > middle), last, first)
+
+
 def mirrored_colours(grid: Grid, place: Place, groups: NDArray[np.uint8]) -> NDArray[np.float64]:
     """(V, 3) colours: the photo as far inside the outline as a vertex lies round the corner, from the front's
-    colours to the back's. The path never crosses the limb's middle nor cloth of another kind."""
+    colours to the back's. The path never crosses the limb's middle nor cloth of another kind. A hip behind a hand has
+    the back's colours alone: the photo shows the hand there."""
     turn = inward(depth_inside(grid.mask))[place.rows, place.columns]
     limit = np.maximum(smooth(half_width(grid.inside), grid.mask, 2.0)[place.rows, place.columns], 1.0)
     ahead, behind = np.maximum(place.ahead, 0.0), np.maximum(place.behind, 0.0)
     around = np.minimum(ahead, behind) / grid.step[place.rows, place.columns]
     around = limit - np.abs(np.mod(around, 2 * limit) - limit)
-    kind = groups[grid.part[0]]
-    own = kind[place.rows, place.columns]
+    kind, depth = groups[grid.part[0]], place.ahead + grid.depth[0, place.rows, place.columns]
+    own = kind_of(grid, place.rows, place.columns, depth, groups)
+    hidden = own != kind[place.rows, place.columns]
+    around[hidden] = 0.0
     for _ in range(4):
         there = clipped(place.pixels + turn * around[:, None], grid.mask.shape)
         around = np.where((kind[there] != own) | ~grid.mask[there], around * 0.6, around)
@@ -117,7 +162,7 @@ def mirrored_colours(grid: Grid, place: Place, groups: NDArray[np.uint8]) -> NDA
     depth_in = grid.inside[place.rows, place.columns]
     source = place.pixels + turn * (np.maximum(MIXED + 0.5 - depth_in, 0.0) + around)[:, None]
     share = ahead / np.maximum(ahead + behind, 1e-6)
-    mix = np.clip((share - 0.3) / 0.4, 0.0, 1.0)[:, None]
+    mix = np.where(hidden, 1.0, np.clip((share - 0.3) / 0.4, 0.0, 1.0))[:, None]
     front, back = (np.stack([picked(grid.rgb[side][..., c], source) for c in range(3)], -1) for side in (0, 1))
     return front * (1 - mix) + back * mix
 

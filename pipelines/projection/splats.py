@@ -19,7 +19,7 @@ class SplatsParams:
     refine: int = knob(6, "Rounds of fitting the front's colours to the photo.", low=0, high=20)
 
 
-@step("splats", version=8, title="Splats", kind="mixed")
+@step("splats", version=9, title="Splats", kind="mixed")
 def splats(layers: Layers, body_fit: Body, matte: Cutout, params: SplatsParams, ctx: Context) -> Splats:
     """Gaussians on the front, small where the photo has detail; on an even grid on the back; and on the closed surface
     where neither covers it.
