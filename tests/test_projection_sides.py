@@ -38,4 +38,6 @@ def test_a_hip_behind_a_hand_is_not_the_hands_colour() -> None:
     depth = camera.to_camera(made.means)[:, 2]
     trunk_colours = made.colours[depth > 2.03]
     assert len(trunk_colours) > 200
-    assert (np.abs(trunk_colours - SHIRT).max(1) > 0.1).mean() < 0.01, "one in ten without looking what lies at its depth"
+    assert (np.abs(trunk_colours - SHIRT).max(1) > 0.1).mean() < 0.01, (
+        "one in ten without looking what lies at its depth"
+    )
