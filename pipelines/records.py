@@ -54,8 +54,21 @@ class Record:
 
 
 def write_image(path: Path, image: NDArray[np.floating]) -> None:
-    """(H, W), (H, W, 3) or (H, W, 4) floats 0..1 -> 8-bit PNG; colours under alpha 0 are kept."""
-    Image.fromarray(to_bytes(image)).save(path, compress_level=3)
+    """(H, W), (H, W, 3) or (H, W, 4) floats 0..1 -> 8-bit PNG; colours under alpha 0 are kept.
+
+    With the filter given: to look for each row's best takes three times as long for 5 % less, and someone waits.
+    """
+    # A declaration must load without it.
+    import cv2
+
+    pixels = to_bytes(image)
+    if pixels.ndim == 3:
+        order = cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR
+        pixels = np.asarray(cv2.cvtColor(pixels, order), np.uint8)
+    _, coded = cv2.imencode(
+        ".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB]
+    )
+    path.write_bytes(coded.tobytes())
 
 
 def to_bytes(image: NDArray[np.floating]) -> NDArray[np.uint8]:

@@ -266,6 +266,7 @@ class Executor:
     upload: Upload | None = None
     listen: Callable[[Event], None] = lambda event: None
     is_cancelled: Callable[[], bool] = lambda: False
+    _read: dict[str, Record] = field(default_factory=dict, init=False)
 
     def execute(self, until: str | None = None) -> Run:
         """All steps up to and including `until`, or all. Errors are written into the run and raised."""
@@ -278,11 +279,13 @@ class Executor:
                 state.state, state.message = "waiting", ""
         run.save()
         contents: dict[str, str] = {}
+        self._forget(set())
         with self.store.hold() as hold:
-            for step in recipe.steps:
+            for number, step in enumerate(recipe.steps, 1):
                 self._run_one(step, contents, hold)
                 if step.name == until:
                     break
+                self._forget({name for later in recipe.steps[number:] for name in recipe.sources(later).values()})
         run.state = "done" if all(s.finished for s in run.steps) else "waiting"
         run.save()
         return run
@@ -353,7 +356,7 @@ class Executor:
         state.state, state.message = "running", ""
         self.run.save()
         self.listen(Event(step.name, "running", 0.0))
-        inputs: dict[str, Record] = {n: self.store.load(contents[s]) for n, s in self.run.recipe.sources(step).items()}
+        inputs = {name: self._result(source, contents) for name, source in self.run.recipe.sources(step).items()}
         if "upload" in step.inputs:
             if self.upload is None:
                 raise UserError("The photo's first reading is no longer in the store; drop the photo again.")
@@ -376,6 +379,17 @@ class Executor:
         self.store.forget_scratch(key)
         return entry
 
+    def _result(self, name: str, contents: dict[str, str]) -> Record:
+        """What a step made, read from the store once for all steps that look at it."""
+        if name not in self._read:
+            self._read[name] = self.store.load(contents[name])
+        return self._read[name]
+
+    def _forget(self, later: set[str]) -> None:
+        """Lets go of what no later step reads."""
+        for name in set(self._read) - later:
+            del self._read[name]
+
     def _finish(
         self, step: Step, state: StepState, content: str, how: str, facts: dict[str, Any], contents: dict[str, str]
     ) -> None:
@@ -386,7 +400,7 @@ class Executor:
         state.state = "warning" if warnings and how == "done" else how
         state.message = " ".join(warnings)
         if step.output is Body:
-            body = self.store.load(content)
+            body = self._result(step.name, contents)
             assert isinstance(body, Body)
             self.run.camera = body.camera.to_json()
         self.run.save()

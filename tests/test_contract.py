@@ -137,6 +137,10 @@ def test_a_step_gives_the_same_bytes_twice_and_stops_when_asked(
     record.save(tmp_path)
     (tmp_path / "kind.txt").write_text(record.kind + "\n")
     assert hash_folder(record.kind, tmp_path) == run.step(step.name).content
+    with store.hold() as hold:
+        for name, source in run.recipe.sources(step).items():
+            kept = store.add(inputs[name], hold)
+            assert kept == run.step(source).content, f"{step.name} changed its input {name}, which later steps share"
     fractions = [e.fraction for e in events if e.state == "running" and e.fraction is not None]
     assert fractions == sorted(fractions) and all(0 <= f <= 1 for f in fractions)
     if fractions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from pipelines.records import Cutout, Upload
 from pipelines.run import Executor, Run, branch_run, change_settings, create_run, import_records, replace_artefact
 from pipelines.step import Cancelled, Event, UserError
 from pipelines.store import Store
+from pipelines.systems import SYSTEMS, find_system
 from pipelines.worker import Worker, read_events
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,6 +47,26 @@ def test_a_second_run_reuses_everything_and_gives_the_same_content(store: Store,
     assert set(execute(second, store).values()) == {"reused"}
     assert [s.content for s in first.steps] == [s.content for s in second.steps]
     assert [s.key for s in Run.load(tmp_path / "b").steps] == [s.key for s in first.steps]
+
+
+def test_a_result_is_read_once_and_let_go_after_its_last_reader(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = find_system("fake")
+    again = plain.step("slow").renamed("slow.again")
+    module = types.ModuleType("twice")
+    module.RECIPE = dataclasses.replace(plain, name="twice", steps=(*plain.steps, again))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "twice", module)
+    monkeypatch.setitem(SYSTEMS, "twice", "twice")
+    read: list[str] = []
+    load = Store.load
+    monkeypatch.setattr(Store, "load", lambda self, content: read.append(content) or load(self, content))
+    run = create_run(tmp_path / "a", upload(), "twice")
+    executor = Executor(run, store, upload())
+    executor.execute()
+    readers = [source for step in run.recipe.steps for source in run.recipe.sources(step).values()]
+    assert sorted(readers) == ["matte", "matte", "photo", "slow"] and len(read) == 3
+    assert not executor._read
 
 
 def test_a_knob_makes_only_later_steps_run(store: Store, tmp_path: Path) -> None:
@@ -156,6 +179,7 @@ from pathlib import Path
 from pipelines.records import Upload
 from pipelines.run import Executor, create_run
 from pipelines.store import Store
+from pipelines.systems import SYSTEMS, find_system
 root, target = Path(sys.argv[1]), sys.argv[2]
 upload = Upload((root / "photo.png").read_bytes(), "test.png")
 def listen(event):
