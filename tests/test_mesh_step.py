@@ -35,7 +35,7 @@ def inputs() -> tuple[Splats, Layers, Cutout, Body]:
     layers = Layers(
         {"mask": mask, "alpha": mask.astype(np.float32), "front": front, "back": back, "leave": back, "enter": front,
          "two": mask & False, "front_rgb": rgb.astype(np.float32), "back_rgb": back_rgb.astype(np.float32),
-         "front_part": plain, "back_part": plain, "seen": plain, "arm": plain}, camera,
+         "front_part": plain, "back_part": plain, "seen": plain, "arm": plain, "part_names": np.array(["torso"])}, camera,
     )  # fmt: skip
     points, normals = person.surface_points(24000, 3)
     side = np.cross(normals, [0.3, 0.8, 0.5])

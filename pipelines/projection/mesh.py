@@ -16,10 +16,13 @@ class MeshParams:
     texture: int = knob(1024, "Side of the texture.", low=256, high=4096, unit="px")
     voxel: float = knob(6.0, "Finest detail of the shape; half takes four times longer.", low=3.0, high=40.0, unit="mm")
     smoothing: int = knob(6, "Rounds of smoothing that keep the volume.", low=0, high=50)
-    face_detail: float = knob(2.0, "How many times finer texture and triangles are on the head.", low=1.0, high=4.0)
+    relief: bool = knob(
+        True, "Bend faces and hands to the layers' normals: eyes, nose and mouth that the cells are too wide for."
+    )
+    face_detail: float = knob(3.0, "How many times finer texture and triangles are on the head.", low=1.0, high=4.0)
 
 
-@step("mesh", version=3, title="Mesh", kind="mixed")
+@step("mesh", version=4, title="Mesh", kind="mixed")
 def mesh(splats: Splats, layers: Layers, matte: Cutout, body_fit: Body, params: MeshParams, ctx: Context) -> Mesh:
     """A closed surface around the layers, textured from the photo first and from the splats where it sees nothing.
 

@@ -14,6 +14,7 @@ from pipelines.geometry.mesh_raster import vertex_normals
 from pipelines.geometry.surface import Focus, decimate, largest_piece
 from pipelines.geometry.unwrap import unwrap
 from pipelines.projection.columns import solid_surface
+from pipelines.projection.relief import with_relief
 from pipelines.records import Body, Cutout, Layers, Mesh, Splats
 from pipelines.step import Context, UserError
 
@@ -67,10 +68,14 @@ def textured(
 
 
 def closed_surface(layers: Layers, focus: Focus, params: MeshParams) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """The largest piece of the layers' solid, with the wanted number of faces, more of them on the head."""
+    """The largest piece of the layers' solid, its face and hands bent to their normals, with the wanted number of faces,
+    more of them on the head."""
+    cell = params.voxel / 1000.0
     try:
-        dense = solid_surface(layers.arrays, layers.camera, params.voxel / 1000.0, params.smoothing)
-        return decimate(*largest_piece(*dense), params.faces, focus)
+        vertices, faces = largest_piece(*solid_surface(layers.arrays, layers.camera, cell, params.smoothing))
+        if params.relief:
+            vertices = with_relief(vertices, faces, layers.arrays, layers.camera, cell)
+        return decimate(vertices, faces, params.faces, focus)
     except ValueError as error:
         raise UserError(f"No surface could be made from the layers: {error}") from error
 
