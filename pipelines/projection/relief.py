@@ -22,7 +22,7 @@ from pipelines.projection.sides import picked
 Vectors = NDArray[np.float64]
 FINE = 0.35  # standard deviation of the normals' mean, in cells: what is finer would be noise on the vertices
 EDGE = 6.0  # pixels of depth between neighbours on either side beyond which there is an edge, and no normal
-BARE = ("face", "hand")
+BARE = ("face", "hand")  # parts with relief of their own; bare feet are shod too often
 RIM = 2.0  # pixels from the outline from which on a layer has normals
 NEAR = 2.0  # cells between a vertex and the layer it lies on
 FACING = 0.25  # cosine to the ray from which on a vertex is a layer's

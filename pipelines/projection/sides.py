@@ -109,13 +109,12 @@ def at_own_depth(grid: Grid, place: Place, groups: NDArray[np.uint8]) -> Place:
     depth = place.ahead + grid.depth[0][rows, columns]
     lost = np.flatnonzero(~holds(grid, rows, columns, depth))
     steps = [(y, x) for y in range(-BESIDE, BESIDE + 1) for x in range(-BESIDE, BESIDE + 1)]
-    open_ = lost
     for y, x in sorted(steps, key=lambda step: step[0] ** 2 + step[1] ** 2):
-        row = np.clip(place.rows[open_] + y, 0, grid.mask.shape[0] - 1)
-        column = np.clip(place.columns[open_] + x, 0, grid.mask.shape[1] - 1)
-        found = holds(grid, row, column, depth[open_])
-        rows[open_[found]], columns[open_[found]] = row[found], column[found]
-        open_ = open_[~found]
+        row = np.clip(place.rows[lost] + y, 0, grid.mask.shape[0] - 1)
+        column = np.clip(place.columns[lost] + x, 0, grid.mask.shape[1] - 1)
+        found = holds(grid, row, column, depth[lost])
+        rows[lost[found]], columns[lost[found]] = row[found], column[found]
+        lost = lost[~found]
     same = kind_of(grid, rows, columns, depth, groups) == kind_of(grid, place.rows, place.columns, depth, groups)
     rows[same], columns[same] = place.rows[same], place.columns[same]
     pixels = np.where(same[:, None], place.pixels, np.stack([columns, rows], 1) + 0.5)
