@@ -179,7 +179,6 @@ from pathlib import Path
 from pipelines.records import Upload
 from pipelines.run import Executor, create_run
 from pipelines.store import Store
-from pipelines.systems import SYSTEMS, find_system
 root, target = Path(sys.argv[1]), sys.argv[2]
 upload = Upload((root / "photo.png").read_bytes(), "test.png")
 def listen(event):
